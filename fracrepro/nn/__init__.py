@@ -1,0 +1,1 @@
+"""The torch side: initializers, networks, data and training."""

@@ -1,0 +1,1 @@
+"""Notebooks as functions, records with provenance, and the book."""
