@@ -1,0 +1,168 @@
+"""The `fracrepro` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fracrepro._version import __version__
+from fracrepro.workflow.project import Project
+
+_PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
+_FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
+_JOBS = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Notebooks side by side [default: one a core]."
+)
+_SCHEDULER = click.option(
+    "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
+)
+
+
+class _OneLineErrors(click.Group):
+    """Turns what a user can get wrong into one line and exit code 2; anything else keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, PermissionError) as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted: finished notebooks are kept, the others left no page", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fracrepro")
+def main() -> None:
+    """Reproduce fractional moment-preserving initialization: notebooks, trainings, the book."""
+
+
+@main.command("list")
+def list_command() -> None:
+    """List the notebooks with their parameters, defaults and allowed values."""
+    import json
+
+    from fracrepro.workflow import parameters
+
+    project = Project.find()
+    profiles = parameters.load_profiles(project.profiles)
+    click.echo(f"profiles: {', '.join(profiles)}")
+    for name in project.notebook_names():
+        click.echo(f"\n{name}")
+        contract = parameters.declared(json.loads(project.notebook_path(name).read_text()), name)
+        for item in contract.values():
+            click.echo(f"  {item.name:<14} {item.default!r:<12} {item.help}: {item.allowed}")
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_PROFILE
+@click.option(
+    "-p",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter of every named notebook.",
+)
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write there, not into the book."
+)
+@_JOBS
+@_SCHEDULER
+@_FORCE
+def run(
+    names: tuple[str, ...],
+    profile: str,
+    pairs: tuple[tuple[str, str], ...],
+    output_dir: Path | None,
+    jobs: int | None,
+    scheduler: str | None,
+    force: bool,
+) -> None:
+    """Execute notebooks (default: all) that have changed since their last run."""
+    if pairs and not names:
+        raise ValueError("-p sets a parameter of named notebooks: name at least one")
+    options = {
+        "overrides": dict(pairs),
+        "output": output_dir,
+        "jobs": jobs,
+        "scheduler": scheduler,
+        "force": force,
+    }
+    _run(Project.find(), names, profile=profile, **options)
+
+
+def _run(project: Project, names: tuple[str, ...] | list[str], **options: Any) -> None:
+    """Run notebooks, say what happened to each, and exit with 1 when one failed."""
+    from fracrepro.workflow import notebooks
+
+    names = list(names) or project.notebook_names()
+    outcomes = notebooks.run(project, names, **options)
+    folder = options.get("output") or project.executed
+    for outcome in outcomes:
+        if outcome.error:
+            click.echo(f"{outcome.name}: FAILED in {outcome.error}", err=True)
+            click.echo(f"  the notebook so far: {folder / outcome.name}.failed.ipynb", err=True)
+        else:
+            click.echo(f"{outcome.name}: executed in {outcome.record['seconds']:.1f} s")
+    ran = {outcome.name for outcome in outcomes}
+    for name in names:
+        if name not in ran:
+            click.echo(f"{name}: unchanged")
+    if any(outcome.error for outcome in outcomes):
+        sys.exit(1)
+
+
+@main.command()
+@_PROFILE
+@_JOBS
+@_SCHEDULER
+@_FORCE
+def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) -> None:
+    """Execute what has changed, then build the book into _build/html."""
+    from fracrepro.workflow import site
+
+    project = Project.find()
+    _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
+    try:
+        site.build(project)
+    except RuntimeError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"the book: {project.site / 'index.html'}")
+
+
+@main.command()
+@click.option("--width", type=int, required=True, help="Number of neurons of the layer's output.")
+@click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
+@click.option(
+    "--activation",
+    type=click.Choice(["linear", "relu", "leaky_relu"]),
+    default="relu",
+    show_default=True,
+)
+@click.option("--negative-slope", type=float, default=0.01, show_default=True, help="Slope a of leaky_relu.")
+def critical(width: int, s: float, activation: str, negative_slope: float) -> None:
+    """Print the weight variance that preserves the moment of order s of a layer's output norm."""
+    import fracrepro as fr
+
+    layer = {"linear": fr.Linear(), "relu": fr.ReLU(), "leaky_relu": fr.LeakyReLU(negative_slope)}[activation]
+    sigma2 = fr.critical_variance(s, width, layer)
+    kaiming = fr.critical_variance(2.0, width, layer)
+    click.echo(
+        f"{sigma2:.17g}  sigma^2 for {layer}, width {width}, s = {s:g}; {sigma2 / kaiming:.6g} of Kaiming's"
+    )
+
+
+@main.command()
+def doctor() -> None:
+    """Say what is installed, what is missing, and how to get it."""
+    from fracrepro.workflow.doctor import examine
+
+    for finding in examine():
+        click.echo(str(finding))

@@ -1,0 +1,135 @@
+"""One notebook, executed once: text in, text out, so that any machine with the same code can do it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fracrepro.workflow import records
+from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
+
+CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to execute one notebook; `facts` go into the record as they are."""
+
+    name: str
+    source: str
+    parameters: dict[str, Any]
+    package_digest: str
+    root: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a task: the notebook (partial after a failure), its record, and the error if any."""
+
+    name: str
+    notebook: str
+    record: dict[str, Any]
+    error: str = ""
+
+
+def execute(task: Task) -> Outcome:
+    """Execute `task` in a fresh kernel and return the notebook with its record in the metadata.
+
+    A failing cell gives an Outcome whose `error` names the cell and the exception.
+    Raises RuntimeError when this machine's package differs from the one that made the task.
+    """
+    if records.package_digest() != task.package_digest:
+        raise RuntimeError(
+            f"the worker on {os.uname().nodename} runs another version of the fracrepro code; "
+            "install the caller's version there"
+        )
+    started, clock = datetime.now(UTC), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder, _kernel_environment(task.root):
+        error = _run_papermill(task, Path(folder))
+        notebook = json.loads((Path(folder) / "executed.ipynb").read_text())
+    error = error or _problem(notebook)
+    record: dict[str, Any] = {
+        "notebook": task.name,
+        **task.facts,
+        "parameters": task.parameters,
+        "seed": task.parameters.get("seed"),
+        "versions": records.versions(),
+        "device": records.device(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - clock, 2),
+    }
+    if not error:
+        try:
+            record["values"] = records.reported_values(notebook)
+        except ValueError as problem:
+            error = str(problem)
+    # Papermill's own metadata hold times and a temporary path: the record says all of it.
+    notebook["metadata"].pop("papermill", None)
+    notebook["metadata"]["fracrepro"] = record
+    return Outcome(task.name, json.dumps(notebook, indent=1) + "\n", record, error)
+
+
+@contextmanager
+def _kernel_environment(root: str) -> Iterator[None]:
+    """Set what the kernel inherits: one thread, whatever the number of jobs, so that no bit changes."""
+    wanted = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    wanted[ENVIRONMENT_VARIABLE] = root
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _run_papermill(task: Task, folder: Path) -> str:
+    """Run papermill inside `folder`; return "" or a description of the failure."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # failures come back as the outcome, once
+    source, executed = folder / "source.ipynb", folder / "executed.ipynb"
+    source.write_text(task.source)
+    try:
+        papermill.execute_notebook(
+            source,
+            executed,
+            parameters=task.parameters,
+            cwd=folder if not Path(task.root).is_dir() else task.root,
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+            execution_timeout=CELL_TIMEOUT,
+        )
+    except papermill.PapermillExecutionError as failure:
+        return f"cell [{failure.exec_count}]: {failure.ename}: {failure.evalue}"
+    except (CellTimeoutError, DeadKernelError) as failure:
+        return f"{type(failure).__name__}: {str(failure).splitlines()[0]}"
+    return ""
+
+
+def _problem(notebook: Mapping[str, Any]) -> str:
+    """What is wrong with a notebook that papermill calls completed, as it does even after a timeout."""
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+            continue
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                return f"cell [{cell['execution_count']}]: {output['ename']}: {output['evalue']}"
+        if cell["execution_count"] is None:
+            return f"cell {number} of {len(notebook['cells'])} was not executed"
+    return ""

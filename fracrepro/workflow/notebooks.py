@@ -1,0 +1,180 @@
+"""Runs notebooks as functions: checked parameters, content hashes, only what changed, in parallel."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fracrepro import files
+from fracrepro.workflow import parameters, records
+from fracrepro.workflow.execution import Outcome, Task, execute
+from fracrepro.workflow.project import Project, unknown
+
+DEFAULT_PROFILE = "book"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One notebook with all parameters settled, and the hash of everything that it depends on."""
+
+    name: str
+    source: str
+    parameters: dict[str, Any]
+    profile: str
+    digest: str
+
+    def is_current(self, folder: Path) -> bool:
+        """Whether `folder` holds this run's page and record, made from the same content."""
+        page, record = folder / f"{self.name}.ipynb", folder / f"{self.name}.json"
+        try:
+            found = json.loads(record.read_text())["digest"]
+            stored = json.loads(page.read_text())["metadata"]["fracrepro"]["digest"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return bool(found == stored == self.digest)
+
+
+def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
+    """Settle a notebook's parameters and its content hash; raises ValueError before any kernel starts."""
+    path = project.notebook_path(name)
+    profiles = parameters.load_profiles(project.profiles)
+    if profile not in profiles:
+        raise ValueError(unknown("profile", profile, profiles))
+    source = path.read_text()
+    notebook = json.loads(source)
+    try:
+        contract = parameters.declared(notebook, name)
+        values = parameters.resolve(contract, profiles[profile].get(name, {}), overrides or {})
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    uses = notebook["metadata"].get("fracrepro", {})
+    parts = [
+        ("source", source.encode()),
+        ("parameters", json.dumps(values, sort_keys=True).encode()),
+        ("profile", profile.encode()),
+        ("package", records.package_digest().encode()),
+        ("versions", json.dumps(records.versions(), sort_keys=True).encode()),
+        *_recorded_parts(project, uses.get("recorded", [])),
+        *_data_parts(values, uses.get("data_parameters", [])),
+    ]
+    return Run(name, source, values, profile, records.digest(parts))
+
+
+def _recorded_parts(project: Project, experiments: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    for experiment in experiments:
+        for path in (project.recorded / f"{experiment}{suffix}" for suffix in (".csv", ".json")):
+            yield str(path.name), path.read_bytes() if path.is_file() else b"absent"
+
+
+def _data_parts(values: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """The content hash of each data set that a parameter names: other images mean another run."""
+    for name in names:
+        from fracrepro.nn import data
+
+        yield f"data {values[name]}", data.load(values[name]).digest.encode()
+
+
+def run(
+    project: Project,
+    names: Sequence[str] = (),
+    *,
+    profile: str = DEFAULT_PROFILE,
+    overrides: Mapping[str, Any] | None = None,
+    output: Path | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    force: bool = False,
+) -> list[Outcome]:
+    """Execute the notebooks `names` (default: all) that are not current, and return what came of each.
+
+    Every success leaves `NAME.ipynb` and `NAME.json` in `output` (default: the book), written when it ends.
+    A failure leaves `NAME.failed.ipynb` instead and touches no page.
+    One notebook runs in this process; several run side by side on a local Dask cluster of `jobs` workers
+    (default: one a core), or on the cluster behind `scheduler`.
+    Raises ValueError for unknown names and for parameters that a contract refuses, before any kernel starts.
+    """
+    folder = output or project.executed
+    runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
+    due = [item for item in runs if force or not item.is_current(folder)]
+    _check_writable(folder)
+    outcomes = []
+    for outcome in _execute_all([_task(project, item) for item in due], jobs, scheduler):
+        _store(outcome, folder)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _task(project: Project, item: Run) -> Task:
+    facts = {"profile": item.profile, "digest": item.digest}
+    return Task(item.name, item.source, item.parameters, records.package_digest(), str(project.root), facts)
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out before the work that its result cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ValueError(f"output_dir = {str(folder)!r}: need a folder that can be written to")
+
+
+def _store(outcome: Outcome, folder: Path) -> None:
+    failed = folder / f"{outcome.name}.failed.ipynb"
+    if outcome.error:
+        files.write_text(failed, outcome.notebook)
+        return
+    files.write_text(folder / f"{outcome.name}.ipynb", outcome.notebook)
+    files.write_json(folder / f"{outcome.name}.json", outcome.record)
+    failed.unlink(missing_ok=True)
+
+
+def _execute_all(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> Iterator[Outcome]:
+    """Yield outcomes as they come, with a progress bar where a person watches."""
+    from tqdm import tqdm
+
+    if not tasks:
+        return
+    alone = scheduler is None and (len(tasks) == 1 or jobs == 1)
+    outcomes = map(execute, tasks) if alone else _on_dask(tasks, jobs, scheduler)
+    with tqdm(outcomes, total=len(tasks), unit="notebook", disable=None, file=sys.stderr) as bar:
+        for outcome in bar:
+            bar.set_postfix_str(outcome.name)
+            yield outcome
+
+
+def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> Iterator[Outcome]:
+    """Yield outcomes from a Dask cluster: an existing one, or a local one that ends with this call."""
+    import dask
+    from distributed import Client, LocalCluster, as_completed
+
+    with ExitStack() as stack:
+        # A notebook that killed its worker would kill the next one too.
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        if scheduler is None:
+            cluster = LocalCluster(
+                n_workers=min(jobs or os.cpu_count() or 1, len(tasks)),
+                threads_per_worker=1,  # a kernel's environment is set per process
+                dashboard_address=None,
+                silence_logs="ERROR",
+            )
+            address = stack.enter_context(cluster)
+        else:
+            address = scheduler
+        try:
+            client = stack.enter_context(Client(address, timeout="10s"))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
+            ) from None
+        futures = client.map(execute, tasks, pure=False)
+        stack.callback(client.cancel, futures)  # after an interruption: nobody waits for the rest
+        for future in as_completed(futures):
+            yield future.result()

@@ -1,0 +1,195 @@
+"""What may be passed to a notebook: the contract that its parameters cell declares.
+
+A parameters cell is a list of annotated assignments, each with a comment that ends in the allowed values::
+
+    s: float = 1.0  # order of the preserved moment, in (0, 2]
+    activation: str = "relu"  # activation function, one of linear | relu | leaky_relu
+    gpu: bool = False  # whether to train on a CUDA device
+
+Papermill reads the same cell, but lets unknown names, wrong types and values out of range pass.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fracrepro.theory.arguments import Interval
+from fracrepro.workflow.project import unknown
+
+_TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
+_RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared name: `type` is int, float, bool or str, or a list of one of them."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    interval: Interval | None = None
+    options: tuple[str, ...] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values, in words."""
+        kind = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "text"}[self._entry]
+        if self.interval is not None:
+            kind += f" in {self.interval}"
+        if self.options is not None:
+            kind = f"one of {' | '.join(self.options)}"
+        return f"a list, each entry {kind}" if self._is_list else kind
+
+    def parse(self, text: str) -> Any:
+        """Return the checked value that a command line's `text` stands for, by the declared type."""
+        if self.type == "str":
+            return self.check(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise self._refuse(text) from None
+        if self._entry == "float" and isinstance(value, str):
+            value = _yaml_float(value)
+        if self._is_list and isinstance(value, list) and self._entry == "float":
+            value = [_yaml_float(entry) for entry in value]
+        return self.check(value, shown=text)
+
+    def check(self, value: Any, shown: Any = None) -> Any:
+        """Return `value` with the declared type, or raise ValueError that names it and the allowed values."""
+        shown = value if shown is None else shown
+        if not self._is_list:
+            return self._check_entry(value, shown)
+        if not isinstance(value, list) or not value:
+            raise self._refuse(shown)
+        return [self._check_entry(entry, shown) for entry in value]
+
+    @property
+    def _is_list(self) -> bool:
+        return self.type.startswith("list[")
+
+    @property
+    def _entry(self) -> str:
+        return self.type.removeprefix("list[").removesuffix("]")
+
+    def _check_entry(self, value: Any, shown: Any) -> Any:
+        wanted = _TYPES[self._entry]
+        if wanted is float and type(value) is int:
+            value = float(value)
+        in_range = self.interval is None or value in self.interval
+        in_options = self.options is None or value in self.options
+        if type(value) is not wanted or not in_range or not in_options:
+            raise self._refuse(shown)
+        return value
+
+    def _refuse(self, shown: Any) -> ValueError:
+        return ValueError(f"{self.name} = {shown!r}: need {self.allowed}")
+
+
+def _yaml_float(value: Any) -> Any:
+    """YAML 1.1 reads '1e-3' and 'nan' as text; a number typed by a person is a number here."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
+    """Return the parameters that a notebook (parsed JSON) declares in its one cell tagged `parameters`.
+
+    Raises ValueError when there is not exactly one such cell, or when a line in it is not a typed, literal
+    assignment with a comment that ends in the allowed values.
+    """
+    cells = [
+        cell
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
+    ]
+    if len(cells) != 1:
+        raise ValueError(f"notebook {name}: need exactly one cell tagged 'parameters', found {len(cells)}")
+    source = "".join(cells[0]["source"])
+    comments = _comments(source)
+    parameters = [
+        _parameter(statement, comments.get(statement.end_lineno or 0, ""), name)
+        for statement in ast.parse(source).body
+    ]
+    return {parameter.name: parameter for parameter in parameters}
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+
+
+def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
+    where = f"notebook {notebook}, parameters cell, line {statement.lineno}"
+    if (
+        not isinstance(statement, ast.AnnAssign)
+        or not isinstance(statement.target, ast.Name)
+        or not statement.value
+    ):
+        raise ValueError(f"{where}: need 'name: type = value  # comment'")
+    kind = ast.unparse(statement.annotation)
+    entry = kind.removeprefix("list[").removesuffix("]")
+    if entry not in _TYPES:
+        raise ValueError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
+    match = _RANGE.match(comment)
+    if match is None and (entry != "bool" or not comment):
+        raise ValueError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
+    interval = match["interval"] if match else None
+    options = match["options"] if match else None
+    parameter = Parameter(
+        name=statement.target.id,
+        type=kind,
+        default=ast.literal_eval(statement.value),
+        help=match["help"] if match else comment,
+        interval=Interval.parse(interval) if interval else None,
+        options=tuple(option.strip() for option in options.split("|")) if options else None,
+    )
+    parameter.check(parameter.default)
+    return parameter
+
+
+def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return profile → notebook → parameters from `profiles.yml`; raises ValueError when it is malformed."""
+    try:
+        profiles = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(profiles, dict) or not all(isinstance(value, dict) for value in profiles.values()):
+        raise ValueError(f"{path}: need a mapping from profile to notebook to parameters")
+    return profiles
+
+
+def resolve(
+    contract: Mapping[str, Parameter],
+    profile: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return every declared parameter's value: default, then `profile`, then `overrides`.
+
+    Values that are text are parsed by the declared type, as a command line's are.
+    Raises ValueError for an unknown name, a wrong type or a value out of its declared range.
+    """
+    values = {name: parameter.default for name, parameter in contract.items()}
+    for source in (profile, overrides):
+        for name, value in source.items():
+            if name not in contract:
+                raise ValueError(unknown("parameter", name, contract))
+            parameter = contract[name]
+            is_text = source is overrides and isinstance(value, str)
+            values[name] = parameter.parse(value) if is_text else parameter.check(value)
+    return values

@@ -1,0 +1,83 @@
+"""Where the book's sources are."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT_VARIABLE = "FRACREPRO_PROJECT"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder that holds `notebooks/`, `book/` and `recorded/`, and the places inside it."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Project:
+        """Return the project that `$FRACREPRO_PROJECT` names, else the nearest one at or above `start`.
+
+        `start` defaults to the working directory; the last resort is the checkout that holds the package.
+        Raises ValueError when none of them has `notebooks/profiles.yml`.
+        """
+        named = os.environ.get(ENVIRONMENT_VARIABLE)
+        if named:
+            candidates = [Path(named).resolve()]
+        else:
+            here = (start or Path.cwd()).resolve()
+            candidates = [here, *here.parents, Path(__file__).resolve().parents[2]]
+        for root in candidates:
+            if (root / "notebooks" / "profiles.yml").is_file():
+                return cls(root)
+        raise ValueError(
+            f"no project at {candidates[0]}: need a folder with notebooks/profiles.yml; "
+            f"run inside a checkout of fracrepro or set {ENVIRONMENT_VARIABLE} to one"
+        )
+
+    @property
+    def notebooks(self) -> Path:
+        """The folder of notebook sources, which hold no outputs."""
+        return self.root / "notebooks"
+
+    @property
+    def profiles(self) -> Path:
+        """The file with each profile's parameters."""
+        return self.notebooks / "profiles.yml"
+
+    @property
+    def executed(self) -> Path:
+        """The folder of executed notebooks that the book publishes."""
+        return self.root / "book" / "executed"
+
+    @property
+    def recorded(self) -> Path:
+        """The folder of committed paper-scale results."""
+        return self.root / "recorded"
+
+    @property
+    def site(self) -> Path:
+        """The folder of the built book."""
+        return self.root / "_build" / "html"
+
+    def notebook_names(self) -> list[str]:
+        """The names of all notebooks, in the book's order."""
+        return sorted(path.stem for path in self.notebooks.glob("[0-9]*.ipynb"))
+
+    def notebook_path(self, name: str) -> Path:
+        """The source of one notebook; raises ValueError that suggests the nearest name when there is none."""
+        names = self.notebook_names()
+        if name not in names:
+            raise ValueError(unknown("notebook", name, names))
+        return self.notebooks / f"{name}.ipynb"
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that nothing bears: it suggests the nearest one and lists all."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{kind} = {name!r}: no such {kind}{hint} (there are {', '.join(known) or 'none'})"

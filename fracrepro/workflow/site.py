@@ -1,0 +1,101 @@
+"""The static book: executed notebooks and prose in, pages that ask no other host for anything out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+_MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
+
+
+def toc_notebooks(project: Project) -> list[str]:
+    """The names of the executed notebooks that `_toc.yml` lists, in its order."""
+    prefix = "book/executed/"
+    return [file.removeprefix(prefix) for file in toc_files(project) if file.startswith(prefix)]
+
+
+def toc_files(project: Project) -> list[str]:
+    """Every source that `_toc.yml` lists, without endings, in its order."""
+
+    def walk(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [str(node[key]) for key in ("root", "file") if key in node]
+            return own + [name for key, child in node.items() if key != "defaults" for name in walk(child)]
+        if isinstance(node, list):
+            return [name for child in node for name in walk(child)]
+        return []
+
+    return walk(yaml.safe_load((project.root / "_toc.yml").read_text()))
+
+
+def stale_notebooks(project: Project, profile: str) -> list[str]:
+    """The listed notebooks whose executed page is missing, or older than what it depends on."""
+    return [
+        name
+        for name in toc_notebooks(project)
+        if not notebooks.plan(project, name, profile).is_current(project.executed)
+    ]
+
+
+def install_mathjax(project: Project) -> None:
+    """Copy MathJax out of the package that carries it into the book's static files."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise ValueError("sphinx-mathjax-offline is not installed: pip install 'fracrepro[book]'")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    target = project.root / "book" / "_static" / "mathjax"
+    for name in _MATHJAX_FILES:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+
+
+def build(project: Project) -> None:
+    """Build the book from current executed notebooks; the old site stands until the new one is whole.
+
+    Any warning is an error.
+    An incremental build would keep stale numbers, so each build is a full one.
+    Raises RuntimeError with the end of the builder's output when it fails.
+    """
+    install_mathjax(project)
+    script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(
+        "jupyter-book"
+    )
+    if script is None:
+        raise ValueError("jupyter-book is not installed: pip install 'fracrepro[book]'")
+    site = project.site
+    site.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:
+        command = [script, "build", str(project.root), "--path-output", folder]
+        command += ["--all", "-W", "-n", "--keep-going", "-q"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        built = Path(folder) / "_build" / "html"
+        if result.returncode or not (built / "index.html").is_file():
+            raise RuntimeError(
+                f"jupyter-book failed ({result.returncode}):\n{_tail(result.stdout + result.stderr)}"
+            )
+        if site.exists():
+            site.rename(Path(folder) / "replaced")
+        built.rename(site)
+
+
+def _tail(text: str, lines: int = 60) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def page_values(project: Project, name: str) -> dict[str, object]:
+    """What an executed notebook reported, from the record beside it."""
+    record = json.loads((project.executed / f"{name}.json").read_text())
+    return dict(record["values"])
