@@ -1,0 +1,132 @@
+"""Initializers: equal to torch at s = 2, the right variance elsewhere, and clear refusals."""
+
+import math
+
+import pytest
+import torch
+
+from fracrepro.nn import init
+from fracrepro.theory.activations import LeakyReLU, Linear, ReLU
+from fracrepro.theory.layer import critical_variance
+
+SHAPES = [(64, 64), (10, 64), (64, 784), (1, 1), (16, 6, 5, 5), (4, 3, 7)]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
+@pytest.mark.parametrize("formula", ["exact", "derived", "published"])
+@pytest.mark.parametrize(
+    ("nonlinearity", "a"),
+    [("linear", 0), ("relu", 0), ("relu", 0.3), *[("leaky_relu", a) for a in (0, 0.01, 0.5, 1.0, -1.0, 3)]],
+)
+def test_order_two_is_kaiming_bit_for_bit(shape, mode, formula, nonlinearity, a):
+    ours = init.fractional_normal_(torch.empty(shape), 2.0, a, mode, nonlinearity, seeded(), formula=formula)
+    theirs = torch.nn.init.kaiming_normal_(torch.empty(shape), a, mode, nonlinearity, seeded())
+    assert torch.equal(ours, theirs)
+
+
+def test_arguments_and_return_value_follow_torch():
+    weight = torch.nn.Parameter(torch.empty(8, 8))
+    assert init.fractional_normal_(weight) is weight
+    assert init.random_walk_normal_(weight) is weight
+    assert weight.requires_grad
+    assert weight.grad_fn is None
+    torch.manual_seed(3)
+    first = init.fractional_normal_(torch.empty(8, 8)).clone()
+    assert torch.equal(first, init.fractional_normal_(torch.empty(8, 8), generator=seeded(3)))
+
+
+@pytest.mark.parametrize("fill", [init.fractional_normal_, init.random_walk_normal_])
+def test_empty_tensor_warns_and_comes_back_as_in_torch(fill):
+    empty = torch.empty(0, 3)
+    with pytest.warns(UserWarning, match="zero-element tensors is a no-op"):
+        assert fill(empty) is empty
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "a", "activation"),
+    [("linear", 0.0, Linear()), ("relu", 0.0, ReLU()), ("leaky_relu", 0.2, LeakyReLU(0.2))],
+)
+@pytest.mark.parametrize("s", [0.25, 1.0, 1.5])
+def test_exact_formula_uses_the_width_of_the_output(nonlinearity, a, activation, s):
+    forward = init.fractional_std((10, 64), s, a, "fan_in", nonlinearity)
+    backward = init.fractional_std((10, 64), s, a, "fan_out", nonlinearity)
+    assert forward**2 == pytest.approx(10 * critical_variance(s, 10, activation) / 64, rel=1e-14)
+    assert backward**2 == pytest.approx(64 * critical_variance(s, 64, activation) / 10, rel=1e-14)
+
+
+def test_published_formula_is_the_authors_expression():
+    a, m, s = 0.01, 784, 1.0
+    variance = 2 / ((1 + a**2) * m) + (2 - s) * ((5 * s - 24) * a**2 + 10) / (2 * (s + 2) * a**2 + 4) / m**2
+    assert init.fractional_std((64, m), s, a, formula="published") == pytest.approx(
+        math.sqrt(variance), rel=1e-14
+    )
+
+
+def test_expansion_meets_the_exact_value_to_third_order():
+    # The neglected term is O(width^-3): doubling the width divides the relative gap by about 4.
+    gaps = [
+        init.fractional_std((d, d), 1.0, 0.2, formula="derived") / init.fractional_std((d, d), 1.0, 0.2) - 1
+        for d in (64, 128)
+    ]
+    assert gaps[0] / gaps[1] == pytest.approx(4, rel=0.1)
+
+
+def test_random_walk_closed_form():
+    assert init.random_walk_std((10, 64)) == pytest.approx(
+        math.sqrt(2 / 64) * math.exp(1.2 / 61.6), rel=1e-15
+    )
+    assert init.random_walk_std((10, 64), mode="fan_out", nonlinearity="linear") == pytest.approx(
+        math.exp(1 / 20) / math.sqrt(10), rel=1e-15
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.02])
+def test_draws_have_the_stated_standard_deviation(scale):
+    # n = 10^6 draws: the sample deviation has relative standard error 1/sqrt(2n) = 7.1e-4.
+    # Five standard errors: a false-alarm rate of 6e-7; the 2 % error of the control is 28 of them.
+    weight = init.fractional_normal_(torch.empty(1000, 1000), 0.5, 0.1, generator=seeded(1))
+    error = abs(weight.double().std().item() / (scale * init.fractional_std((1000, 1000), 0.5, 0.1)) - 1)
+    assert (error < 5 * 7.1e-4) == (scale == 1.0)
+
+
+BAD = [
+    ({"s": -0.1}, r"s = -0.1: need .*\[0, 2\]"),
+    ({"s": 2.5}, "s = 2.5"),
+    ({"s": math.nan}, "s = nan"),
+    ({"s": "1"}, "s = '1'"),
+    ({"s": True}, "s = True"),
+    ({"a": math.nan}, "a = nan"),
+    ({"a": math.inf}, "a = inf"),
+    ({"mode": "fan"}, "mode = 'fan': need one of 'fan_in', 'fan_out'"),
+    ({"mode": None}, "mode = None"),
+    ({"nonlinearity": "tanh"}, "nonlinearity = 'tanh': need one of 'linear', 'relu', 'leaky_relu'"),
+    ({"formula": "best"}, "formula = 'best': need one of 'exact', 'derived', 'published'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_argument_is_named_and_leaves_the_tensor_alone(arguments, message):
+    weight = torch.ones(4, 4)
+    with pytest.raises(ValueError, match=message):
+        init.fractional_normal_(weight, **arguments)
+    if not {"s", "formula"} & set(arguments):
+        with pytest.raises(ValueError, match=message):
+            init.random_walk_normal_(weight, **arguments)
+    assert torch.equal(weight, torch.ones(4, 4))
+
+
+def test_shapes_without_a_fan_are_refused():
+    with pytest.raises(ValueError, match=r"shape = \(3,\)"):
+        init.fractional_normal_(torch.empty(3))
+    with pytest.raises(ValueError, match="fan_in = 2: need at least 3"):
+        init.random_walk_normal_(torch.empty(3, 2))
+
+
+def test_negative_published_variance_is_refused():
+    with pytest.raises(ValueError, match="gives the variance"):
+        init.fractional_std((1, 1), 0.0, 3.0, formula="published")
