@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from fracrepro.workflow import records
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
+RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
@@ -29,6 +30,7 @@ class Task:
     parameters: dict[str, Any]
     package_digest: str
     root: str
+    run: str
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,7 +56,7 @@ def execute(task: Task) -> Outcome:
             "install the caller's version there"
         )
     started, clock = datetime.now(UTC), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder, _kernel_environment(task.root):
+    with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder, _kernel_environment(task):
         error = _run_papermill(task, Path(folder))
         notebook = json.loads((Path(folder) / "executed.ipynb").read_text())
     error = error or _problem(notebook)
@@ -79,11 +81,21 @@ def execute(task: Task) -> Outcome:
     return Outcome(task.name, json.dumps(notebook, indent=1) + "\n", record, error)
 
 
+def stop_kernels(run: str) -> None:
+    """Kill the kernels that this process started for `run`; their notebooks end as failures that nobody reads."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it may end, or change hands, while it is looked at
+            if child.environ().get(RUN_VARIABLE) == run:
+                child.kill()
+
+
 @contextmanager
-def _kernel_environment(root: str) -> Iterator[None]:
+def _kernel_environment(task: Task) -> Iterator[None]:
     """Set what the kernel inherits: one thread, whatever the number of jobs, so that no bit changes."""
     wanted = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    wanted[ENVIRONMENT_VARIABLE] = root
+    wanted |= {ENVIRONMENT_VARIABLE: task.root, RUN_VARIABLE: task.run}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -114,6 +126,7 @@ def _run_papermill(task: Task, folder: Path) -> str:
             progress_bar=False,
             log_output=False,
             execution_timeout=CELL_TIMEOUT,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # what a kernel has to say stands in the notebook
         )
     except papermill.PapermillExecutionError as failure:
         return f"cell [{failure.exec_count}]: {failure.ename}: {failure.evalue}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fracrepro import files
 from fracrepro.workflow import parameters, records
-from fracrepro.workflow.execution import Outcome, Task, execute
+from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
 from fracrepro.workflow.project import Project, unknown
 
 DEFAULT_PROFILE = "book"
@@ -104,15 +107,24 @@ def run(
     due = [item for item in runs if force or not item.is_current(folder)]
     _check_writable(folder)
     outcomes = []
-    for outcome in _execute_all([_task(project, item) for item in due], jobs, scheduler):
+    run_id = uuid.uuid4().hex
+    for outcome in _execute_all([_task(project, item, run_id) for item in due], jobs, scheduler):
         _store(outcome, folder)
         outcomes.append(outcome)
     return outcomes
 
 
-def _task(project: Project, item: Run) -> Task:
+def _task(project: Project, item: Run, run_id: str) -> Task:
     facts = {"profile": item.profile, "digest": item.digest}
-    return Task(item.name, item.source, item.parameters, records.package_digest(), str(project.root), facts)
+    return Task(
+        name=item.name,
+        source=item.source,
+        parameters=item.parameters,
+        package_digest=records.package_digest(),
+        root=str(project.root),
+        run=run_id,
+        facts=facts,
+    )
 
 
 def _check_writable(folder: Path) -> None:
@@ -158,16 +170,16 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
     with ExitStack() as stack:
         # A notebook that killed its worker would kill the next one too.
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        address = scheduler
         if scheduler is None:
-            cluster = LocalCluster(
-                n_workers=min(jobs or os.cpu_count() or 1, len(tasks)),
-                threads_per_worker=1,  # a kernel's environment is set per process
-                dashboard_address=None,
-                silence_logs="ERROR",
-            )
+            with _interruptions_ignored():
+                cluster = LocalCluster(
+                    n_workers=min(jobs or os.cpu_count() or 1, len(tasks)),
+                    threads_per_worker=1,  # a kernel's environment is set per process
+                    dashboard_address=None,
+                    silence_logs="ERROR",
+                )
             address = stack.enter_context(cluster)
-        else:
-            address = scheduler
         try:
             client = stack.enter_context(Client(address, timeout="10s"))
         except (OSError, ValueError) as error:
@@ -175,6 +187,23 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
                 f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
             ) from None
         futures = client.map(execute, tasks, pure=False)
-        stack.callback(client.cancel, futures)  # after an interruption: nobody waits for the rest
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:  # an interruption, or a caller who stops: nobody waits for the rest
+            client.cancel(futures)
+            client.run(stop_kernels, tasks[0].run)
+            raise
+
+
+@contextmanager
+def _interruptions_ignored() -> Iterator[None]:
+    """Let processes that start here ignore Ctrl-C: a terminal sends it to all, and only the caller shall act."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
