@@ -24,7 +24,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Interval:
-        """Read ``[a, b]``, ``(a, b)``, ``(a, b]`` or ``[a, b)``; ``inf`` and ``-inf`` may stand for a bound."""
+        """Read ``[a, b]``, ``(a, b)``, ``(a, b]`` or ``[a, b)``; a bound may be ``inf`` or ``-inf``."""
         match = _INTERVAL.fullmatch(text)
         if match is None:
             raise ValueError(f"text = {text!r}: need an interval such as '(0, 2]'")
@@ -35,8 +35,9 @@ class Interval:
         """Whether a finite number lies in the interval."""
         if not isinstance(value, numbers.Real) or not math.isfinite(value):
             return False
-        above = self.low <= value if self.closed_low else self.low < value
-        below = value <= self.high if self.closed_high else value < self.high
+        number = float(value)
+        above = self.low <= number if self.closed_low else self.low < number
+        below = number <= self.high if self.closed_high else number < self.high
         return above and below
 
     def __str__(self) -> str:
@@ -50,12 +51,12 @@ def _refuse(name: str, value: object, need: str) -> ValueError:
 
 
 def reals(name: str, value: Any, interval: str) -> np.ndarray:
-    """Return `value` as a float64 array, or raise ValueError unless every entry is finite and in `interval`."""
+    """Return `value` as a float64 array; ValueError unless every entry is finite and in `interval`."""
     return _numbers(name, value, interval, numbers.Real, "a finite number").astype(np.float64)
 
 
 def integers(name: str, value: Any, interval: str) -> np.ndarray:
-    """Return `value` as an int64 array, or raise ValueError unless every entry is an integer in `interval`."""
+    """Return `value` as an int64 array; ValueError unless every entry is an integer in `interval`."""
     return _numbers(name, value, interval, numbers.Integral, "an integer").astype(np.int64)
 
 

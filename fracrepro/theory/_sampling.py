@@ -1,0 +1,95 @@
+"""Draws of the squared one-layer factor at a cost that does not depend on the width."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fracrepro.theory.activations import Activation
+
+# Up to this many neurons with a random slope each one is drawn; beyond, the quantile function is inverted.
+_DIRECT = 32
+
+
+class FactorSampler:
+    """Draws log R² for one layer, from its law or from that law tilted by R^tilt.
+
+    With amplitudes a_j on finitely many points, N_j ~ multinomial neurons share amplitude a_j, and
+    R² = Σ a_j² χ²_{N_j} = χ²_d V with V = Σ a_j² χ²_{N_j}/Σ χ²_{N_j} independent of χ²_d, V ≤ max a_j².
+    The tilt acts on the two independent parts: χ²_d becomes χ²_{d+s}, and V is accepted with probability
+    (V/max a²)^(s/2).
+    """
+
+    def __init__(self, width: int, activation: Activation, weights: str, tilt: float = 0.0) -> None:
+        """Prepare the draws; the arguments are checked by the callers."""
+        self.width = width
+        self.activation = activation
+        self.weights = weights
+        self.tilt = tilt
+        parts = activation.live
+        self._points = all(part.low == part.high for part in parts)
+        self._top = max(part.high for part in parts)
+
+    def log_square(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw log R² of the given shape; -inf where the layer is dead."""
+        with np.errstate(divide="ignore"):
+            if self.tilt:
+                return self._tilted(shape, rng)
+            live, total = self._sums(shape, rng)
+            return np.log(live) if self.weights == "gaussian" else np.log(live) - np.log(total)
+
+    def _tilted(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        size = int(np.prod(shape))
+        accepted: list[np.ndarray] = []
+        missing = size
+        while missing > 0:
+            live, total = self._sums((2 * missing + 64,), rng)
+            log_ratio = np.log(live) - np.log(total)
+            chance = self.tilt / 2.0 * (log_ratio - 2.0 * np.log(self._top))
+            # log of a uniform number is minus an exponential one
+            accepted.append(log_ratio[-rng.standard_exponential(len(chance)) < chance][:missing])
+            missing -= len(accepted[-1])
+        log_square = np.concatenate(accepted).reshape(shape)
+        if self.weights == "gaussian":
+            log_square += np.log(2.0 * rng.standard_gamma((self.width + self.tilt) / 2.0, shape))
+        return log_square
+
+    def _sums(
+        self, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray | float]:
+        """Draw Σ A_i² z_i² and, where it is needed, Σ z_i² of the same neurons."""
+        want_total = self.weights == "orthogonal" or self.tilt > 0.0
+        if self.activation.is_linear:
+            total = 2.0 * rng.standard_gamma(self.width / 2.0, shape)
+            return self._top**2 * total, total
+        live = np.zeros(shape)
+        total = np.zeros(shape)
+        remaining: np.ndarray | int = self.width
+        left = 1.0
+        for j, part in enumerate(self.activation.live):
+            last = j == len(self.activation.live) - 1 and self.activation.survival == 1.0
+            count = remaining if last else rng.binomial(remaining, min(1.0, part.weight / left), shape)
+            remaining, left = remaining - count, left - part.weight
+            if part.low == part.high:
+                square = 2.0 * rng.standard_gamma(count / 2.0, shape)
+                live += part.high**2 * square
+            else:
+                weighted, square = _random_slopes(part.low, part.high, np.asarray(count), rng)
+                live += weighted
+            if want_total:
+                total += square
+        if want_total and self.activation.survival < 1.0:
+            total += 2.0 * rng.standard_gamma(np.asarray(remaining) / 2.0, shape)
+        return live, total
+
+
+def _random_slopes(
+    low: float, high: float, count: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw Σ a_i² z_i² and Σ z_i² over `count` neurons with slopes uniform on [low, high]."""
+    weighted, square = np.zeros(count.shape), np.zeros(count.shape)
+    for index in range(int(count.max(initial=0))):
+        active = index < count
+        z2 = rng.standard_normal(count.shape) ** 2 * active
+        weighted += rng.uniform(low, high, count.shape) ** 2 * z2
+        square += z2
+    return weighted, square
