@@ -1,5 +1,6 @@
 """Notebooks as functions, records with provenance, and the book."""
 
+from fracrepro.workflow.activations import named_activation
 from fracrepro.workflow.records import environment_line, report
 
-__all__ = ["environment_line", "report"]
+__all__ = ["environment_line", "named_activation", "report"]

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fracrepro._version import __version__
+from fracrepro.workflow.activations import NAMES, named_activation
 from fracrepro.workflow.project import Project
 
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
@@ -140,23 +141,16 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
 @main.command()
 @click.option("--width", type=int, required=True, help="Number of neurons of the layer's output.")
 @click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
-@click.option(
-    "--activation",
-    type=click.Choice(["linear", "relu", "leaky_relu"]),
-    default="relu",
-    show_default=True,
-)
+@click.option("--activation", type=click.Choice(NAMES), default="relu", show_default=True)
 @click.option("--negative-slope", type=float, default=0.01, show_default=True, help="Slope a of leaky_relu.")
 def critical(width: int, s: float, activation: str, negative_slope: float) -> None:
     """Print the weight variance that preserves the moment of order s of a layer's output norm."""
     import fracrepro as fr
 
-    layer = {"linear": fr.Linear(), "relu": fr.ReLU(), "leaky_relu": fr.LeakyReLU(negative_slope)}[activation]
-    sigma2 = fr.critical_variance(s, width, layer)
-    kaiming = fr.critical_variance(2.0, width, layer)
-    click.echo(
-        f"{sigma2:.17g}  sigma^2 for {layer}, width {width}, s = {s:g}; {sigma2 / kaiming:.6g} of Kaiming's"
-    )
+    phi = named_activation(activation, negative_slope)
+    sigma2 = fr.critical_variance(s, width, phi)
+    ratio = sigma2 / fr.critical_variance(2.0, width, phi)
+    click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")
 
 
 @main.command()

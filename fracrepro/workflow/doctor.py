@@ -98,4 +98,5 @@ def _data() -> Iterator[Finding]:
         return
     from fracrepro.nn import data
 
-    yield from (Finding(item.name, item.state, item.remedy) for item in data.status())
+    for item in data.status():
+        yield Finding(f"data set {item['name']}", item["where"] or "missing", item["advice"] or "")

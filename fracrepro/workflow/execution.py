@@ -82,7 +82,7 @@ def execute(task: Task) -> Outcome:
 
 
 def stop_kernels(run: str) -> None:
-    """Kill the kernels that this process started for `run`; their notebooks end as failures that nobody reads."""
+    """Kill the kernels that this process started for `run`; their notebooks end as failures."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):

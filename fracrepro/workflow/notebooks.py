@@ -198,7 +198,7 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
 
 @contextmanager
 def _interruptions_ignored() -> Iterator[None]:
-    """Let processes that start here ignore Ctrl-C: a terminal sends it to all, and only the caller shall act."""
+    """Let processes that start here ignore Ctrl-C: a terminal sends it to all, and the caller acts."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return

@@ -1,4 +1,4 @@
-"""The runner: what is executed, what is skipped, what a failure leaves, and one engine for one or many machines."""
+"""The runner: what is executed, what is skipped, what a failure leaves, one engine for all machines."""
 
 import json
 import os

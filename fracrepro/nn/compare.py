@@ -1,0 +1,112 @@
+"""Paired comparison of two schemes: the same seeds, the same data order, the same draws, another scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fracrepro.theory.arguments import choice, integer, real
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["PairedDifference", "detectable_difference", "final_figures", "paired_difference"]
+
+FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The mean of paired differences with its interval; NaN stands where fewer than two pairs are complete.
+
+    `lost` counts the pairs left out because a loss is not finite.
+    `effect` is the mean in units of the standard deviation of the differences.
+    `detectable` is the smallest true mean that a test of this size finds with the stated power.
+    """
+
+    mean: float
+    low: float
+    high: float
+    effect: float
+    detectable: float
+    pairs: int
+    lost: int
+
+
+def final_figures(results: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """Return `figure` after the last epoch: one row per seed, one column per scheme.
+
+    Args:
+        results: what :func:`fracrepro.nn.train.train` returns.
+        figure: ``train_loss``, ``train_accuracy``, ``test_loss`` or ``test_accuracy``.
+    """
+    choice("figure", figure, FIGURES)
+    last = results[results["epoch"] == results["epoch"].max()]
+    return last.pivot(index="seed", columns="scheme", values=figure)
+
+
+def paired_difference(
+    first: pd.Series, second: pd.Series, *, confidence: float = 0.95, power: float = 0.8
+) -> PairedDifference:
+    """Return mean and Student interval of ``first - second``, paired by index.
+
+    Args:
+        first, second: one value per seed, the same seeds in both.
+        confidence: of the interval, in (0, 1).
+        power: of the two-sided test at level 1 - confidence, for `detectable`, in (0, 1).
+
+    Raises:
+        ValueError: for other seeds or for probabilities outside (0, 1).
+    """
+    from scipy import stats
+
+    confidence = real("confidence", confidence, "(0, 1)")
+    if set(first.index) != set(second.index):
+        raise ValueError("second: need the same seeds as first, since the comparison is paired")
+    differences = (first - second).to_numpy(dtype=float)
+    kept = differences[np.isfinite(differences)]
+    lost = len(differences) - len(kept)
+    if len(kept) < 2:
+        nan = math.nan
+        return PairedDifference(nan, nan, nan, nan, nan, len(kept), lost)
+    mean, deviation = float(kept.mean()), float(kept.std(ddof=1))
+    half = float(stats.t.isf((1 - confidence) / 2, len(kept) - 1)) * deviation / math.sqrt(len(kept))
+    detectable = detectable_difference(len(kept), level=1 - confidence, power=power) * deviation
+    effect = mean / deviation if deviation > 0 else math.nan
+    return PairedDifference(mean, mean - half, mean + half, effect, detectable, len(kept), lost)
+
+
+def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    """Return the mean, in standard deviations, that a t-test of `pairs` pairs finds with a given power.
+
+    It is the root δ of P(|T| > t) = power, where T is noncentral Student with pairs - 1 degrees of freedom and
+    parameter δ √pairs.
+
+    Args:
+        pairs: at least 2.
+        level: false alarm rate of the two-sided test, in (0, 1).
+        power: in (level, 1).
+
+    >>> round(detectable_difference(20), 2)   # (1.96 + 0.84)/√20 = 0.63 with normal quantiles
+    0.66
+    """
+    from scipy import optimize, stats
+
+    pairs = integer("pairs", pairs, "[2, inf)")
+    level = real("level", level, "(0, 1)")
+    power = real("power", power, f"({level}, 1)")
+    threshold = stats.t.isf(level / 2, pairs - 1)
+
+    def excess(delta: float) -> float:
+        centre = delta * math.sqrt(pairs)
+        # By symmetry the lower tail is the upper one of -centre; scipy's nct.cdf gives NaN far out there.
+        rejected = stats.nct.sf(threshold, pairs - 1, np.array([centre, -centre])).sum()
+        return float(rejected) - power
+
+    high = 1.0
+    while excess(high) < 0:
+        high *= 2
+    return float(optimize.brentq(excess, 0.0, high))
