@@ -128,5 +128,5 @@ def test_shapes_without_a_fan_are_refused():
 
 
 def test_negative_published_variance_is_refused():
-    with pytest.raises(ValueError, match="gives the variance"):
+    with pytest.raises(ValueError, match="published"):
         init.fractional_std((1, 1), 0.0, 3.0, formula="published")

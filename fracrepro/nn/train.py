@@ -1,0 +1,148 @@
+"""The trainer: every run of a protocol, in lanes that share the machine's cores."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from fracrepro.nn import data
+from fracrepro.nn._dataset import Dataset
+from fracrepro.nn.lanes import FIGURES, Images, Lane, split
+from fracrepro.nn.protocols import Protocol
+from fracrepro.theory.arguments import choice, integer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "diverged", "train"]
+
+COLUMNS = ("experiment", "scheme", "s", "seed", "epoch", *FIGURES)
+
+
+def train(
+    protocol: Protocol,
+    dataset: Dataset | None = None,
+    *,
+    device: str = "auto",
+    progress: bool | None = None,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """Train every scheme of a protocol at every seed and return the figures of every epoch.
+
+    A run is decided by its scheme, its seed and the data; which runs train beside it changes nothing.
+    On a CPU fully connected nets keep this bit for bit if batches are multiples of 8, as in the protocols.
+    Other batches leave stacked models differently aligned, which a matrix library may round differently.
+    Convolutions with another set of schemes beside them, and a GPU, agree to rounding.
+
+    Args:
+        protocol: the experiment.
+        dataset: the data; None loads the protocol's own.
+        device: ``"auto"`` (a GPU if there is one), ``"cpu"``, or ``"cuda"``.
+        progress: True shows a bar, False none, None one in a terminal only.
+        threads: how many lanes train at a time on the CPU; None takes torch's number of threads.
+
+    Returns:
+        One row per run and epoch, with the columns in :data:`COLUMNS`.
+        Epochs count from 1; train figures are means over the epoch, each batch before its own step.
+        Accuracies are in [0, 1]; `seconds` is the epoch's wall time, shared equally by the runs of a lane.
+        s is NaN for a scheme without an order.
+        A run that diverged has the loss NaN and counts its answers as wrong (see :func:`diverged`).
+
+    Raises:
+        ValueError: for arguments that do not fit, before any work.
+        fracrepro.nn.data.DataError: when the data are missing or damaged.
+
+    Source: the authors' code for the procedure, our choice for training all runs together.
+    """
+    if not isinstance(protocol, Protocol):
+        raise ValueError(f"protocol = {protocol!r}: need a Protocol")
+    where = _device(device)
+    workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
+    dataset = data.load(protocol.dataset) if dataset is None else dataset
+    _check_fit(protocol, dataset)
+    images = Images(dataset, where)
+    lanes = [Lane(protocol, seeds, images, where) for seeds in split(protocol, where)]
+    _run(lanes, protocol, workers, progress)
+    return _table(protocol, lanes)
+
+
+def diverged(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs whose loss stopped being finite: ``scheme, s, seed`` and the first such ``epoch``.
+
+    Args:
+        results: what :func:`train` returned.
+    """
+    lost = results[~np.isfinite(results[["train_loss", "test_loss"]]).all(axis=1)]
+    return lost.groupby(["scheme", "s", "seed"], dropna=False, sort=False)["epoch"].min().reset_index()
+
+
+def _device(name: str) -> torch.device:
+    choice("device", name, ("auto", "cpu", "cuda"))
+    have_cuda = torch.cuda.is_available()
+    if name == "cuda" and not have_cuda:
+        raise ValueError("device = 'cuda': this machine, or this build of torch, has none; 'cpu' works")
+    return torch.device("cuda" if have_cuda and name != "cpu" else "cpu")
+
+
+def _check_fit(protocol: Protocol, dataset: Dataset) -> None:
+    """Refuse data other than the protocol's: the results would carry the wrong name."""
+    if dataset.name != protocol.dataset:
+        raise ValueError(f"dataset = {dataset.name!r}: the protocol trains on {protocol.dataset!r}")
+    if dataset.image_shape != protocol.network.image_shape:
+        shape = protocol.network.image_shape
+        raise ValueError(f"dataset has images of shape {dataset.image_shape}: the network takes {shape}")
+
+
+def _run(lanes: list[Lane], protocol: Protocol, workers: int, progress: bool | None) -> None:
+    """Train all lanes to the end, each in one thread, `workers` at a time."""
+    from tqdm.auto import tqdm
+
+    before, stop = torch.get_num_threads(), threading.Event()
+    total = protocol.epochs * len(protocol.schemes) * len(protocol.seeds)
+    quiet = None if progress is None else not progress  # None: tqdm looks for a terminal
+
+    def check() -> None:
+        if stop.is_set():
+            raise CancelledError
+
+    def work(lane: Lane) -> None:
+        while lane.epoch < protocol.epochs:
+            lane.advance(check)
+            bar.update(lane.ensemble.size)
+
+    # One thread per lane inside torch, too: lanes side by side beat many threads on small matrices.
+    inner = (lambda: torch.set_num_threads(1)) if lanes[0].device.type == "cpu" else (lambda: None)
+    bar = tqdm(total=total, unit="epoch", desc=protocol.experiment, disable=quiet)
+    try:
+        with bar, ThreadPoolExecutor(workers, initializer=inner) as pool:
+            try:
+                for done in as_completed([pool.submit(work, lane) for lane in lanes]):
+                    done.result()
+            except BaseException:  # an error in a lane, or Ctrl-C here: the others end at their next step
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(before)
+
+
+def _table(protocol: Protocol, lanes: list[Lane]) -> pd.DataFrame:
+    """One row per scheme, seed and epoch, in this order."""
+    import pandas as pd
+
+    # figures of shape (schemes, seeds, epochs, figures)
+    per_lane = [lane.figures.unflatten(2, (len(lane.seeds), -1)).permute(3, 2, 0, 1) for lane in lanes]
+    figures = torch.cat(per_lane, 1).numpy()
+    runs = [(scheme, seed) for scheme in protocol.schemes for seed in protocol.seeds]
+    frame = pd.DataFrame(figures.reshape(-1, len(FIGURES)), columns=list(FIGURES))
+    frame.insert(0, "experiment", protocol.experiment)
+    repeated = [run for run in runs for _ in range(protocol.epochs)]
+    frame.insert(1, "scheme", [scheme.name for scheme, _ in repeated])
+    frame.insert(2, "s", np.array([np.nan if scheme.s is None else scheme.s for scheme, _ in repeated]))
+    frame.insert(3, "seed", [seed for _, seed in repeated])
+    frame.insert(4, "epoch", np.tile(np.arange(1, protocol.epochs + 1), len(runs)))
+    return frame
