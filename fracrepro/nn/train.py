@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,10 @@ import torch
 
 from fracrepro.nn import data
 from fracrepro.nn._dataset import Dataset
+from fracrepro.nn.checkpoints import Checkpoints
 from fracrepro.nn.lanes import FIGURES, Images, Lane, split
 from fracrepro.nn.protocols import Protocol
-from fracrepro.theory.arguments import choice, integer
+from fracrepro.theory.arguments import choice, integer, real
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +31,8 @@ def train(
     dataset: Dataset | None = None,
     *,
     device: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+    interval: float = 300.0,
     progress: bool | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
@@ -42,6 +47,9 @@ def train(
         protocol: the experiment.
         dataset: the data; None loads the protocol's own.
         device: ``"auto"`` (a GPU if there is one), ``"cpu"``, or ``"cuda"``.
+        checkpoint: a folder; training continues from what it holds and saves there. The results are those of
+            an uninterrupted run, bit for bit on a CPU, but for `seconds`.
+        interval: at least so many seconds between two checkpoints of a lane; they are made between epochs.
         progress: True shows a bar, False none, None one in a terminal only.
         threads: how many lanes train at a time on the CPU; None takes torch's number of threads.
 
@@ -55,18 +63,25 @@ def train(
     Raises:
         ValueError: for arguments that do not fit, before any work.
         fracrepro.nn.data.DataError: when the data are missing or damaged.
+        fracrepro.nn.checkpoints.CheckpointError: when a checkpoint is damaged or of another experiment.
+        OSError: when a checkpoint cannot be written; the last good ones stay.
 
     Source: the authors' code for the procedure, our choice for training all runs together.
     """
     if not isinstance(protocol, Protocol):
         raise ValueError(f"protocol = {protocol!r}: need a Protocol")
     where = _device(device)
+    real("interval", interval, "[0, inf)")
     workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
     dataset = data.load(protocol.dataset) if dataset is None else dataset
     _check_fit(protocol, dataset)
     images = Images(dataset, where)
     lanes = [Lane(protocol, seeds, images, where) for seeds in split(protocol, where)]
-    _run(lanes, protocol, workers, progress)
+    saved = None if checkpoint is None else Checkpoints(checkpoint, protocol, dataset.digest, where.type)
+    if saved:
+        for lane in lanes:
+            saved.restore(lane)
+    _run(lanes, protocol, workers, progress, saved, interval)
     return _table(protocol, lanes)
 
 
@@ -97,31 +112,48 @@ def _check_fit(protocol: Protocol, dataset: Dataset) -> None:
         raise ValueError(f"dataset has images of shape {dataset.image_shape}: the network takes {shape}")
 
 
-def _run(lanes: list[Lane], protocol: Protocol, workers: int, progress: bool | None) -> None:
+def _run(
+    lanes: list[Lane],
+    protocol: Protocol,
+    workers: int,
+    progress: bool | None,
+    saved: Checkpoints | None,
+    interval: float,
+) -> None:
     """Train all lanes to the end, each in one thread, `workers` at a time."""
     from tqdm.auto import tqdm
 
     before, stop = torch.get_num_threads(), threading.Event()
-    total = protocol.epochs * len(protocol.schemes) * len(protocol.seeds)
-    quiet = None if progress is None else not progress  # None: tqdm looks for a terminal
+    runs = len(protocol.schemes) * len(protocol.seeds)
+    done = sum(lane.epoch * lane.ensemble.size for lane in lanes)
+    bar = tqdm(
+        total=protocol.epochs * runs,
+        initial=done,
+        unit="epoch",
+        desc=protocol.experiment,
+        disable=None if progress is None else not progress,  # None: tqdm looks for a terminal
+    )
 
     def check() -> None:
         if stop.is_set():
             raise CancelledError
 
     def work(lane: Lane) -> None:
+        if lane.device.type == "cpu":
+            torch.set_num_threads(1)  # lanes side by side beat two threads on one small matrix
+        last = time.monotonic()
         while lane.epoch < protocol.epochs:
             lane.advance(check)
+            if saved and (lane.epoch == protocol.epochs or time.monotonic() - last >= interval):
+                saved.save(lane)
+                last = time.monotonic()
             bar.update(lane.ensemble.size)
 
-    # One thread per lane inside torch, too: lanes side by side beat many threads on small matrices.
-    inner = (lambda: torch.set_num_threads(1)) if lanes[0].device.type == "cpu" else (lambda: None)
-    bar = tqdm(total=total, unit="epoch", desc=protocol.experiment, disable=quiet)
     try:
-        with bar, ThreadPoolExecutor(workers, initializer=inner) as pool:
+        with bar, ThreadPoolExecutor(workers) as pool:
             try:
-                for done in as_completed([pool.submit(work, lane) for lane in lanes]):
-                    done.result()
+                for finished in as_completed([pool.submit(work, lane) for lane in lanes]):
+                    finished.result()
             except BaseException:  # an error in a lane, or Ctrl-C here: the others end at their next step
                 stop.set()
                 pool.shutdown(cancel_futures=True)
