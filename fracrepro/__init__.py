@@ -2,7 +2,7 @@
 
 from fracrepro._version import __version__
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU, RReLU
-from fracrepro.theory.depth import survival_probability
+from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.layer import (
     critical_variance,
     expansion_variance,
@@ -23,6 +23,7 @@ __all__ = [
     "Dropout",
     "LeakyReLU",
     "Linear",
+    "LogNormLaw",
     "RReLU",
     "ReLU",
     "__version__",

@@ -14,7 +14,7 @@ With t = e^x the trapezoidal rule converges geometrically.  Derived here.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy import special
@@ -23,13 +23,27 @@ from fracrepro.theory._special import expm1_minus, log1p_minus, log_gamma_ratio
 from fracrepro.theory.activations import Activation
 
 # Decay, in natural logarithms, after which a tail of the integrand is dropped: e^-42 = 6e-19.
-_DECAY = 42.0
+DECAY = 42.0
 # The integrand is analytic for |arg t| < π/2 and beyond; a step of 1/8 leaves exp(-π²/h) = 5e-35.
 _STEP = 0.125
-# x = u + e^(u - _BEND) - e^(-u - 5·_BEND): slow exponential tails become doubly exponential ones.
 # The bends lie where nothing else happens: beyond the scale of the smallest amplitude, and far to the left.
 _BEND = 5.0
 _LEFT = -30.0  # below this x the bracket is its leading term c t² to the last digit
+
+
+def bent_grid(
+    left_rate: float, right_rate: float, left_bend: float, right_bend: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points x and weights dx of a trapezoidal rule for an integrand with the given rates of decay.
+
+    x = u + e^(u - right_bend) - e^(-u - left_bend): between the bends a plain grid of the given step, beyond them
+    exponential tails, however slow, become doubly exponential ones.
+    """
+    end = right_bend + math.log(DECAY / min(right_rate, 1.0) + right_bend)
+    start = -left_bend - math.log(max(1.0, DECAY / left_rate - left_bend))
+    u = np.arange(math.floor(start / step), math.ceil(end / step) + 1) * step
+    rise, fall = np.exp(u - right_bend), np.exp(-u - left_bend)
+    return u + rise - fall, step * (1.0 + rise + fall)
 
 
 class Factor:
@@ -57,6 +71,10 @@ class Factor:
         q = np.asarray(q, dtype=float)
         ratio = log_gamma_ratio(self.shape, q)
         return special.log1p(q * (q - 1.0) * self.excess(q) * np.exp(-q * ratio)) / q
+
+    def gamma_ratio(self, q: np.ndarray) -> np.ndarray:
+        """(1/q) log E[G^q]: what the linear network contributes."""
+        return log_gamma_ratio(self.shape, q)
 
     def log_power_mean(self, q: np.ndarray, weights: str) -> np.ndarray:
         """(1/q) log E[(X/E X)^q; X > 0] for real q ≠ 0, -order/2 < q, with X the squared factor."""
@@ -88,13 +106,13 @@ class Factor:
         return -zeroth, variance
 
     def excess(self, q: np.ndarray) -> np.ndarray:
-        """J(q) of the module's formula; real or complex q of any shape, -order/2 < Re q < 2."""
+        """J(q) of the module's formula for real q of any shape, -order/2 < q < 2."""
         q = np.asarray(q)
         if self.activation.is_linear:
             return np.zeros_like(q)
         flat = q.ravel()
-        x, step = self._nodes(flat.real.min(), flat.real.max())
-        scale, bracket = self._bracket(x)
+        x, step = self._nodes(flat.min(), flat.max())
+        scale, bracket = self.bracket(x)
         log_weight = scale - flat[:, None] * x - special.loggamma(2.0 - flat)[:, None]
         return ((np.exp(log_weight) * bracket) @ step).reshape(q.shape)
 
@@ -103,28 +121,29 @@ class Factor:
         if self.activation.is_linear:
             return 0.0, 0.0
         x, step = self._nodes(0.0, 0.0)
-        scale, bracket = self._bracket(x)
+        scale, bracket = self.bracket(x)
         weight = np.exp(scale) * bracket * step
         return float(weight.sum()), float(weight @ x)
 
     def _nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
-        """Points x and weights dx that serve every q with real part in [lowest, highest]."""
-        right, left = self.order / 2 + lowest, 2.0 - highest
-        amplitudes = [part.low or part.high for part in self.activation.live]
-        # The transform leaves its plateau only when t exceeds the inverse of the smallest squared amplitude.
-        bend = _BEND + 2.0 * math.log(max(amplitudes) / min(amplitudes))
-        end = bend + math.log(_DECAY / min(right, 1.0) + bend)
-        start = -5 * _BEND - math.log(max(1.0, _DECAY / left - 5 * _BEND))
-        u = np.arange(math.floor(start / _STEP), math.ceil(end / _STEP) + 1) * _STEP
-        rise, fall = np.exp(u - bend), np.exp(-u - 5 * _BEND)
-        return u + rise - fall, _STEP * (1.0 + rise + fall)
+        """Points x and weights dx that serve every real q in [lowest, highest]."""
+        bend = _BEND + self.log_spread
+        return bent_grid(2.0 - highest, self.order / 2 + lowest, 5 * _BEND, bend, _STEP)
 
-    def _bracket(self, x: np.ndarray, angle: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}, where B neither over- nor underflows."""
+    @cached_property
+    def log_spread(self) -> float:
+        """Logarithm of the ratio of the largest to the smallest squared amplitude."""
+        amplitudes = [part.low or part.high for part in self.activation.live]
+        return 2.0 * math.log(max(part.high for part in self.activation.live) / min(amplitudes))
+
+    def bracket(self, x: np.ndarray, angle: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B neither over- nor underflows."""
         left = np.minimum(x - _LEFT, 0.0)
         log_t = x - left
-        log_t = log_t - 1j * angle if angle else log_t
-        t = np.exp(np.minimum(log_t.real, 700.0) + 1j * log_t.imag if angle else np.minimum(log_t, 700.0))
+        t = np.exp(np.minimum(log_t, 700.0))
+        if np.any(angle):
+            log_t = log_t - 1j * angle
+            t = t * np.exp(-1j * angle)
         y = t / self.shape
         near = np.abs(y) < 0.125
         log_gamma = np.where(near, -self.shape * special.log1p(y), -self.shape * self._log1p_exp(log_t))
@@ -139,12 +158,19 @@ class Factor:
         large = shifted.real > 40.0
         return np.where(large, shifted, special.log1p(np.exp(np.where(large, 0.0, shifted))))
 
-    def _log_transform(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def log_transform(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log E e^{-tX/m} without conditioning on X > 0, and log E[e^{-tC/m}; C > 0] of one coordinate."""
         alive_part = self.activation.log_transform(log_t + self.log_alive - math.log(self.mean))
         if not self.has_atom:
             return self.width * alive_part, alive_part
         return self.width * np.log((1.0 - self.activation.survival) + np.exp(alive_part)), alive_part
+
+    def log_smooth_transform(self, log_t: np.ndarray) -> np.ndarray:
+        """log E e^{-tY} for an activation without an atom, with d-fold rounding taken out near t = 0."""
+        t = np.exp(np.where(log_t.real < 700.0, log_t, 700.0))
+        near = np.abs(t) < 0.125 * self.shape
+        small = np.where(near, t, 0.0)
+        return np.where(near, self._excess_exponent(small) - small, self.log_transform(log_t)[0])
 
     def _excess_exponent(self, t: np.ndarray) -> np.ndarray:
         """log E e^{-tY'} + E Y' t, of order t², for |t| ≪ d."""
@@ -155,7 +181,7 @@ class Factor:
     def _bracket_without_atom(
         self, log_t: np.ndarray, t: np.ndarray, near: np.ndarray, log_gamma: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        log_law = self._log_transform(log_t)[0]
+        log_law = self.log_transform(log_t)[0]
         small = np.where(near, t, 0.0)
         gap = np.where(
             near,
@@ -168,7 +194,7 @@ class Factor:
     def _bracket_with_atom(
         self, log_t: np.ndarray, t: np.ndarray, near: np.ndarray, log_gamma: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        log_law, alive_part = self._log_transform(log_t)
+        log_law, alive_part = self.log_transform(log_t)
         # (L - p₀)/(1 - p₀) with log(p₀/L) = -d log(1 + h/α), h the transform of the coordinates not zeroed
         log_odds = alive_part - math.log1p(-self.activation.survival)
         tiny = log_odds.real < -600.0  # there the exponential would underflow, and is its own logarithm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import special
 
@@ -40,18 +42,19 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 _STIRLING_FROM = 16.0
 
 
-def log_gamma_ratio(b: float, q: np.ndarray) -> np.ndarray:
+def log_gamma_ratio(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
     """(1/q)·log(Γ(b + q)/(Γ(b) b^q)), at q = 0 its limit ψ(b) - log b.
 
     The q-th moment of a gamma variable of shape b and mean 1 is exp(q·log_gamma_ratio(b, q)).
     The difference of two `gammaln` would lose log10(b log b/q) digits; Stirling's series by terms loses none.
-    `b` > 0; `q` real or complex with real part above -b, any shape.
+    `b` > 0; `q` real or complex with real part above -b; they broadcast.
     """
-    q = np.asarray(q)
-    shifts = np.arange(max(0, int(np.ceil(_STIRLING_FROM - b - min(0.0, np.min(q.real, initial=0.0))))))
+    b, q = np.asarray(b, dtype=float), np.asarray(q)
+    lowest = float(np.min(b)) + min(0.0, float(np.min(q.real, initial=0.0)))
+    shifts = np.arange(max(0, math.ceil(_STIRLING_FROM - lowest)))
     top = b + len(shifts)
     # Γ(b+q)/Γ(b) = Γ(top+q)/Γ(top) · Π_j (b+j)/(b+j+q)
-    step = np.sum(_log1p_over(q[..., None], b + shifts), axis=-1)
+    step = sum((_log1p_over(q, b + j) for j in shifts.tolist()), np.zeros(()))
     y = q / top
     slope = _log1p_minus_over(y)
     mean_log = y - 1.0 / (2.0 * top) + slope * (1.0 + y - 1.0 / (2.0 * top))
@@ -73,7 +76,7 @@ def _log1p_minus_over(y: np.ndarray) -> np.ndarray:
     return np.where(zero, 0.0, log1p_minus(safe) / safe)
 
 
-def _power_difference(b: float, q: np.ndarray, n: int) -> np.ndarray:
+def _power_difference(b: np.ndarray, q: np.ndarray, n: int) -> np.ndarray:
     """((b + q)^(-n) - b^(-n))/q, at q = 0 its limit -n b^(-n-1)."""
     zero = q == 0
     safe = np.where(zero, 1.0, q)

@@ -232,7 +232,7 @@ def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: st
     value = 2.0 / ((1.0 + square) * d) + (2.0 - s) * correction / d**2
     if np.any(value <= 0.0):
         raise ValueError(
-            f"source = 'published' with activation = {activation!r}: the authors' expression is not positive; "
+            f"source = 'published' with activation = {activation!r}: their expression is not positive; "
             "need a larger width, a smaller slope or source='derived'"
         )
     return value
