@@ -2,5 +2,6 @@
 
 from fracrepro.workflow.activations import named_activation
 from fracrepro.workflow.records import environment_line, report
+from fracrepro.workflow.tables import table
 
-__all__ = ["environment_line", "named_activation", "report"]
+__all__ = ["environment_line", "named_activation", "report", "table"]

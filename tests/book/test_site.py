@@ -1,0 +1,158 @@
+"""The built pages: complete, without errors, and without a request to any other host."""
+
+import functools
+import http.server
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from fracrepro.workflow import site
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FOREIGN = re.compile(r"^(https?:)?//")
+
+
+def pages(book):
+    return {name: book.site / f"{name}.html" for name in site.toc_files(book.project)}
+
+
+def soups(book):
+    return {name: BeautifulSoup(path.read_text(), "html.parser") for name, path in pages(book).items()}
+
+
+def test_every_page_of_the_table_of_contents_exists(book):
+    assert set(site.toc_notebooks(book.project)) == set(book.project.notebook_names())
+    for name, path in pages(book).items():
+        assert path.is_file(), name
+
+
+def test_no_page_holds_a_traceback_or_output_on_stderr(book):
+    for name, soup in soups(book).items():
+        assert not soup.select(".output.traceback, .output.stderr"), name
+
+
+def test_no_page_loads_anything_from_another_host(book):
+    loaders = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+    for name, soup in soups(book).items():
+        for tag, attribute in loaders.items():
+            for element in soup.find_all(tag):
+                if tag == "link" and "canonical" in (element.get("rel") or []):
+                    continue
+                assert not FOREIGN.match(element.get(attribute) or ""), f"{name}: {element}"
+
+
+def test_every_figure_has_a_number_a_caption_and_alt_text(book):
+    count = 0
+    for name, soup in soups(book).items():
+        for image in soup.select("article img"):
+            alt = image.get("alt", "")
+            assert len(alt) > 40, f"{name}: {alt!r}"
+            assert not re.search(r"\.(png|svg)$", alt), f"{name}: alt text is a file name"
+            caption = image.find_parent("figure").select_one("figcaption")
+            assert re.match(r"Fig\. \d+\.\d+", caption.get_text(strip=True, separator=" ")), name
+            count += 1
+    assert count >= 7
+
+
+def test_code_that_only_draws_is_folded(book):
+    for name, soup in soups(book).items():
+        for block in soup.select("div.cell_input"):
+            if "plt.subplots" in block.get_text():
+                assert block.find_parent("details"), name
+
+
+def test_internal_links_and_anchors_lead_somewhere(book):
+    anchors = {path.resolve(): {tag["id"] for tag in soup.find_all(id=True)} for path, soup in zip(
+        pages(book).values(), soups(book).values(), strict=True
+    )}
+    for path, soup in zip(pages(book).values(), soups(book).values(), strict=True):
+        for link in soup.select("article a[href]"):
+            target, _, anchor = link["href"].partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            file = (path.parent / target).resolve() if target else path.resolve()
+            assert file.exists(), f"{path.name}: {link['href']}"
+            assert not anchor or file not in anchors or anchor in anchors[file], f"{path.name}: {link['href']}"
+
+
+def test_theorems_are_numbered_boxes(book):
+    text = soups(book)["book/executed/02_moment_preservation"].select_one("div.proof.theorem p").get_text()
+    assert re.match(r"Theorem \d+\.\d+", text)
+
+
+def test_glued_numbers_are_those_of_the_record(book):
+    soup = soups(book)["book/index"]
+    pasted = [element.get_text() for element in soup.select(".pasted-text")]
+    values = book.record("02_moment_preservation")["values"]
+    assert f"{values['percent_above_kaiming']:.2f}" in pasted
+    assert values["percent_norm_gain"] in pasted
+
+
+def test_a_failed_notebook_stops_the_build_and_keeps_the_old_site(book):
+    path = book.project.notebook_path("02_moment_preservation")
+    original, before = path.read_text(), (book.site / "index.html").stat().st_ino
+    try:
+        path.write_text(original.replace("use_style()\\n", "1 / 0\\n"))
+        result = book.fracrepro("build", "--profile", "quick")
+    finally:
+        path.write_text(original)
+    assert result.returncode == 1
+    assert "02_moment_preservation: FAILED in cell" in result.stderr
+    assert (book.site / "index.html").stat().st_ino == before
+
+
+@pytest.fixture(scope="module")
+def served(book):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book.site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield running
+        running.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_browser_shows_every_page_without_complaint(book, served, browser, mode):
+    context = browser.new_context(color_scheme=mode)
+    trouble = []
+    for name in pages(book):
+        page = context.new_page()
+        page.on("request", lambda r: r.url.startswith((served, "data:")) or trouble.append(f"foreign {r.url}"))
+        page.on("requestfailed", lambda r: trouble.append(f"failed {r.url}"))
+        page.on("response", lambda r: r.status < 400 or trouble.append(f"{r.status} {r.url}"))
+        page.on("pageerror", lambda error: trouble.append(f"error {error}"))
+        page.on("console", lambda m: m.type in ("log", "debug", "info") or trouble.append(f"{m.type} {m.text}"))
+        page.goto(f"{served}{name}.html", wait_until="networkidle")
+        has_math = bool(BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math"))
+        if has_math:
+            page.wait_for_selector("mjx-container", timeout=20_000)
+        if page.locator("mjx-merror").count():
+            trouble.append(f"{name}: a formula does not parse")
+        page.close()
+    context.close()
+    assert trouble == []
+
+
+def test_mathjax_comes_without_the_files_that_no_page_needs(book):
+    size = sum(path.stat().st_size for path in Path(book.site / "_static" / "mathjax").rglob("*") if path.is_file())
+    assert size < 3e6
