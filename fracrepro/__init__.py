@@ -10,12 +10,20 @@ from fracrepro.theory.layer import (
     moment,
     preserved_order,
 )
-from fracrepro.theory.limit import lyapunov_exponent
+from fracrepro.theory.limit import goldie_constant, lyapunov_exponent, simulate_stationary, tail_index
 from fracrepro.theory.simulate import (
     required_draws,
     simulate_log_norms,
     simulate_tilted_log_norms,
     stream_log_norms,
+)
+from fracrepro.theory.tails import (
+    StabilityPlot,
+    TailEstimate,
+    hill,
+    log_log_regression,
+    moment_estimator,
+    stability_plot,
 )
 
 __all__ = [
@@ -26,16 +34,25 @@ __all__ = [
     "LogNormLaw",
     "RReLU",
     "ReLU",
+    "StabilityPlot",
+    "TailEstimate",
     "__version__",
     "critical_variance",
     "expansion_variance",
+    "goldie_constant",
+    "hill",
+    "log_log_regression",
     "log_moments",
     "lyapunov_exponent",
     "moment",
+    "moment_estimator",
     "preserved_order",
     "required_draws",
     "simulate_log_norms",
+    "simulate_stationary",
     "simulate_tilted_log_norms",
+    "stability_plot",
     "stream_log_norms",
     "survival_probability",
+    "tail_index",
 ]
