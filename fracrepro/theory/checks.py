@@ -62,8 +62,8 @@ def mean_test(sample: np.ndarray, expected: float, *, level: float = 0.001) -> M
     """Test whether independent values with a finite variance have the mean `expected`.
 
     Parameters: `sample` one-dimensional with at least two values, all finite; `level` in (0, 1).
-    The level is that of a normal mean, so the sample must be large and its tails light: test one-layer factors
-    or logarithms, not r_k^s at large depth.
+    The level is that of a normal mean, so the sample must be large and its tails light.
+    Test one-layer factors or logarithms, not r_k^s at large depth.
     Raises ValueError outside these ranges.
     Source: derived here.
 
