@@ -34,8 +34,8 @@ def test_middle_crop_without_flip_is_the_image():
 
 
 def test_draws_of_the_augmentation_are_uniform():
-    # 50 000 draws: a cell of 9 has mean 5556 and deviation 70, one of 2 has 25 000 and 112; bounds at 5 deviations,
-    # over 20 cells a false-alarm rate of 1e-5, and the seed is fixed.
+    # 50 000 draws: a cell of 9 has mean 5556 and deviation 70, one of 2 has 25 000 and 112.
+    # Bounds at 5 deviations over 20 cells: a false-alarm rate of 1e-5, and the seed is fixed.
     top, left, flip = batches.augmentation((3,), 2, 50_000)[:, 0]
     for crop in (top, left):
         counts = np.bincount(crop, minlength=9)
