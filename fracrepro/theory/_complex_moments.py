@@ -21,7 +21,6 @@ from fracrepro.theory.activations import Activation
 _CHUNK = 1 << 18  # complex numbers held at once, 4 MiB an array
 # Rays may lose a factor e^2 of accuracy, which keeps them off the imaginary axis for small u.
 _LOSS = 2.0
-_COARSE = 0.25  # spacing at which the extent of an integrand is looked for
 _TERMS_BELOW = 1e-24  # binomial terms smaller than this, relative to the largest, are left out
 
 
@@ -33,18 +32,26 @@ class ComplexMoments:
         self.layer = layer
         self.weights = weights
 
+    @property
+    def is_mixture(self) -> bool:
+        """Whether R² given N live neurons is a multiple of χ²_N, as for ReLU: then gamma functions suffice."""
+        live = self.layer.activation.live
+        return self.layer.has_atom and len(live) == 1 and live[0].low == live[0].high
+
     def log_power(self, q: np.ndarray) -> np.ndarray:
-        """log E Y^q for a vector q of one common real part in (-order/2, 2)."""
+        """log E Y^q for a vector q of one common real part: above -order/2, and below 2 unless `is_mixture`."""
+        if self.is_mixture:
+            return self.log_restricted(q, 1, self.layer.width + 1)
         if q[0].real > -0.75 or self.layer.activation.is_linear:
             return self._around_gamma(q)
         return self._without_gamma(q, self._direct(q, self.layer.log_smooth_transform))
 
     def log_restricted(self, q: np.ndarray, low: int, high: int) -> np.ndarray:
-        """log E[Y^q; low ≤ N < high], N the number of neurons that are not zero; -low/2 < Re q < 0."""
+        """log E[Y^q; low ≤ N < high], N the number of neurons that are not zero; -low/2 < Re q."""
         layer = self.layer
         low, high, log_mass = self._window(q[0].real, low, high)
-        live = layer.activation.live
-        if len(live) == 1 and live[0].low == live[0].high:
+        if self.is_mixture:
+            live = layer.activation.live
             n = np.arange(low, high)[:, None] / 2.0
             scale = 2.0 * live[0].high ** 2 * layer.alive / layer.mean
             log_terms = log_mass[:, None] + q * (log_gamma_ratio(n, q) + np.log(n * scale))
@@ -144,10 +151,11 @@ class ComplexMoments:
         if fastest > _LOSS:
             step = min(step, 0.47 / math.sqrt(self.layer.shape), math.pi / (2.0 * fastest))
         end = 3.0 + self.layer.log_spread + math.log(self.layer.width) + DECAY / right_rate
-        coarse = np.arange(-DECAY / left_rate, end, _COARSE)
-        size = np.maximum(log_size(0.0, coarse), log_size(angle, coarse))
-        kept = coarse[size > size.max() - DECAY]
-        return np.arange(kept[0] - _COARSE, kept[-1] + _COARSE, step), step
+        spacing = min(0.25, 0.7 / math.sqrt(max(1.0, -q[0].real)))  # finds a peak of Gaussian width 1/√|Re q|
+        coarse = np.arange(-DECAY / left_rate, end, spacing)
+        sizes = [log_size(ray, coarse) for ray in (0.0, angle / 2.0, angle)]
+        kept = coarse[np.any([size > size.max() - DECAY for size in sizes], axis=0)]
+        return np.arange(kept[0] - spacing, kept[-1] + spacing, step), step
 
     @staticmethod
     def _chunks(rows: int, columns: int) -> list[slice]:

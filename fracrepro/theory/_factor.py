@@ -128,7 +128,8 @@ class Factor:
     def _nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
         """Points x and weights dx that serve every real q in [lowest, highest]."""
         bend = _BEND + self.log_spread
-        return bent_grid(2.0 - highest, self.order / 2 + lowest, 5 * _BEND, bend, _STEP)
+        step = min(_STEP, 0.5 / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
+        return bent_grid(2.0 - highest, self.order / 2 + lowest, 5 * _BEND, bend, step)
 
     @cached_property
     def log_spread(self) -> float:

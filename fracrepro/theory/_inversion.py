@@ -2,9 +2,11 @@
 
 With M(s) = (E Y^{s/2})^k and a line Re s = τ inside the strip where M is finite,
 
-    P(S ≤ x) = -(1/2πi) ∫ M(s) e^{-sx} ds/s   for τ < 0,      P(S > x) = (1/2πi) ∫ M(s) e^{-sx} ds/s   for τ > 0.
+    P(S ≤ x) = -(1/2πi) ∫ M(s) e^{-sx} ds/s   for τ < 0,
+    P(S > x) =  (1/2πi) ∫ M(s) e^{-sx} ds/s   for τ > 0.
 
-The trapezoidal rule of step Δ adds P(S ≤ x ± 2π/Δ) e^{±2πτ/Δ}; Chernoff's bound tells which Δ makes that vanish.
+The trapezoidal rule of step Δ adds P(S ≤ x ± 2π/Δ) e^{±2πτ/Δ};
+Chernoff's bound tells which Δ makes that vanish.
 Taking the line near the saddle point of M(s) e^{-sx} keeps *relative* accuracy in the tails.
 """
 
@@ -25,7 +27,7 @@ from fracrepro.theory._factor import Factor
 _NEGLIGIBLE = 40.0
 _MOST_POINTS = 1 << 15
 # Lines in units of one over the standard deviation; the saddle point for x = mean - z sd lies near -z.
-_UNITS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 11.0, 14.0)
+_UNITS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 11.0, 14.0)
 _HIGHEST = 2.6  # the formula for complex moments ends at s = 4
 _HALFWAY = 0.5  # line for what the pole at s = -1 contributes
 
@@ -69,8 +71,9 @@ class SumLaw:
         below = units[units < edge]
         self._tilts = -below if below.size else np.array([-0.5 * layer.order])
         if weights == "gaussian":  # an orthogonal layer's factor is bounded: one side serves all x
-            above = units[units < _HIGHEST]
-            self._tilts = np.append(self._tilts, above if above.size else _HIGHEST)
+            self._tilts = np.append(
+                self._tilts, units if self.moments.is_mixture else units[units < _HIGHEST]
+            )
         self._deep = -units[(units >= edge) & (units < layer.width - 4)] if layer.has_atom else units[:0]
 
     def cdf_sf(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +88,7 @@ class SumLaw:
 
     def _invert(self, x: np.ndarray, power: int) -> tuple[np.ndarray, np.ndarray]:
         # Lines much closer to 0 than 1/sd need many points; they are taken where they gain clearly.
-        costly = np.where(np.abs(self._tilts) * self.sd < 0.5, 3.0, 0.0)
+        costly = np.where(np.abs(self._tilts) * self.sd < 0.4, 3.0, 0.0)
         best = self._bounds + costly - np.multiply.outer(x, self._tilts)
         deep = self._deep_bounds(x) if self._deep.size else np.empty((len(x), 0))
         choice = np.concatenate([best, deep], axis=1).argmin(axis=1)
@@ -112,11 +115,16 @@ class SumLaw:
     @cached_property
     def _bounds(self) -> np.ndarray:
         """log M on the lines proper."""
-        q = self._tilts / 2.0
+        return np.array([self._log_mean_power(tilt) for tilt in self._tilts.tolist()])
+
+    def _log_mean_power(self, tilt: float) -> float:
+        if self.moments.is_mixture:
+            return float(self._log_power(np.array([tilt + 0j]))[0].real)
+        q = np.array([tilt / 2.0])
         rate = self.layer.scaled_log_moment(q)
         if self.weights == "gaussian":
             rate = rate + self.layer.gamma_ratio(q)
-        return self.depth * q * rate
+        return float(self.depth * q[0] * rate[0])
 
     def _deep_bounds(self, x: np.ndarray) -> np.ndarray:
         """Size of the integrands on the lines left of the pole, or of the rest that goes with each, if larger."""
@@ -128,9 +136,7 @@ class SumLaw:
 
     @cached_property
     def _halfway_exponent(self) -> float:
-        q = np.array([-_HALFWAY / 2.0])
-        rate = self.layer.scaled_log_moment(q)
-        return float(self.depth * q[0] * (rate + self.layer.gamma_ratio(q))[0])
+        return self._log_mean_power(-_HALFWAY)
 
     @cached_property
     def _deep_exponents(self) -> np.ndarray:
@@ -183,13 +189,12 @@ class SumLaw:
         # The copy on the side of the line holds all of the mass: e^{-|τ|T} against e^{K - τx}.
         own = (_NEGLIGIBLE + max(0.0, tilt * x - here)) / abs(tilt)
         # The other copy is a tail, bounded by Chernoff on a line further out or by the pole ahead.
-        if tilt > 0:
-            return 1.1 * max(own, _NEGLIGIBLE / 2.0)
         if tilts is self._deep:
             return 1.1 * max(own, _NEGLIGIBLE / (_threshold(tilt) + tilt))
-        further = tilts < tilt
-        bounds = self.sd + (_NEGLIGIBLE + exponents[further] - here) / (tilt - tilts[further])
-        return 1.1 * max(own, min([_NEGLIGIBLE / (self.layer.order + tilt), *bounds.tolist()]))
+        further = tilts / tilt > 1.0
+        bounds = self.sd + (_NEGLIGIBLE + exponents[further] - here) / np.abs(tilts[further] - tilt)
+        room = self.layer.order + tilt if tilt < 0 else 2.0
+        return 1.1 * max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
 
 
 def _threshold(tilt: float) -> int:

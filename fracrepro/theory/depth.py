@@ -122,7 +122,7 @@ class LogNormLaw:
         return float(result) if result.ndim == 0 else result
 
     def rvs(self, size: Any, rng: np.random.Generator) -> np.ndarray:
-        """Draw from the law given survival: x(Z) for normal Z, with x interpolated to 1e-9 sd between quantiles."""
+        """Draw from the law given survival: x(Z) for normal Z, with x interpolated between quantiles."""
         check_rng(rng)
         return self._quantile_of_normal(rng.standard_normal(size))
 

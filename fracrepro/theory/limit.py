@@ -122,7 +122,9 @@ def _tilted_drift(alpha: float, variance: float, width: int, activation: Activat
 
 def _mixing_depth(alpha: float, variance: float, width: int, activation: Activation) -> int:
     orders = alpha * np.linspace(0.05, 0.95, 19)
-    logs = [0.5 * h * math.log(variance) + log_moment(float(h), width, activation, "gaussian") for h in orders]
+    logs = [
+        0.5 * h * math.log(variance) + log_moment(float(h), width, activation, "gaussian") for h in orders
+    ]
     rate = min(logs)
     depth = math.ceil(math.log(1e-9) / rate)
     if depth > 100_000:
