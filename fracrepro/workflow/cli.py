@@ -31,8 +31,13 @@ class _OneLineErrors(click.Group):
         except (ValueError, PermissionError) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
+        except RuntimeError as error:
+            if type(error).__module__.split(".")[0] != "fracrepro":  # a defect, not a refusal
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo("interrupted: finished notebooks are kept, the others left no page", err=True)
+            click.echo("interrupted: what was finished is kept, nothing is half-written", err=True)
             ctx.exit(130)
 
 
@@ -136,6 +141,66 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     click.echo(f"the book: {project.site / 'index.html'}")
+
+
+@main.command()
+@click.argument("name", metavar="mnist|cifar10|digits")
+@click.option("--profile", default="paper", show_default=True, help="quick, book or paper.")
+@click.option("--runs", type=int, help="Seeds for each scheme.")
+@click.option("--epochs", type=int, help="Passes over the training set.")
+@click.option("--scheme", "schemes", multiple=True, metavar="NAME", help="Scheme to train; may be repeated.")
+@click.option("--s", "s", type=float, help="Order of the fractional scheme, in [0, 2].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.")
+def train(name: str, profile: str, device: str, out: Path | None, **changes: Any) -> None:
+    """Train an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
+
+    The full protocol goes to the project's recorded results; anything else needs --out.
+    """
+    from fracrepro.workflow import trainings
+
+    protocol = trainings.settle(name, profile, **changes)
+    if out is None:
+        if protocol != trainings.settle(name):
+            raise ValueError("out: need --out DIR, since recorded/ holds the full protocols only")
+        out = Project.find().recorded
+    results = trainings.run(protocol, out, device=device)
+    last = results[results["epoch"] == protocol.epochs]
+    for scheme, group in last.groupby("scheme", sort=False):
+        click.echo(f"{scheme:<12} test accuracy {group['test_accuracy'].mean():.4f} over {len(group)} runs")
+    click.echo(f"the record: {out / name}.csv")
+
+
+@main.group()
+def data() -> None:
+    """Find, download and verify the data sets."""
+
+
+@data.command()
+def status() -> None:
+    """Say where each data set is, without reading it."""
+    from fracrepro.nn.data import status
+
+    for item in status():
+        click.echo(f"{item['name']:<8} {item['where'] or 'missing: ' + str(item['advice'])}")
+
+
+@data.command()
+@click.argument("name", metavar="mnist|cifar10")
+def fetch(name: str) -> None:
+    """Download a data set into the cache, unless it is there."""
+    from fracrepro.nn.data import fetch
+
+    click.echo(fetch(name))
+
+
+@data.command()
+@click.argument("name", metavar="mnist|cifar10|digits")
+def verify(name: str) -> None:
+    """Read a data set, check it, and print the digest of its content."""
+    from fracrepro.nn.data import verify
+
+    click.echo(verify(name))
 
 
 @main.command()

@@ -18,7 +18,7 @@ SCHEME_COLOURS = {
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for this kernel; in a notebook, figures have twice the screen's resolution."""
+    """Set matplotlib's defaults for this kernel; figures have twice the screen's resolution."""
     import matplotlib as mpl
     import seaborn as sns
 

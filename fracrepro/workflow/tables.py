@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 
-def table(frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *, index: bool = True) -> Styler:
+def table(
+    frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *, index: bool = True
+) -> Styler:
     """Return `frame` as an HTML table in the theme's colours; a missing value shows as a dash.
 
     Args:
@@ -20,7 +22,7 @@ def table(frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *
     """
     from pandas.io.formats.style import Styler
 
-    # Without ids the same numbers give the same bytes; the class is the one that the theme knows how to colour.
+    # Without ids the same numbers give the same bytes; the theme knows how to colour this class.
     styler = Styler(frame, uuid="", cell_ids=False).set_table_attributes('class="dataframe"')
     styler = styler.format(formats, na_rep="–")
     return styler if index else styler.hide(axis="index")
