@@ -115,8 +115,8 @@ def run(
 def load_record(folder: Path, protocol: Protocol) -> pd.DataFrame:
     """Return a recorded experiment's results, after checking that they are what they say.
 
-    Raises ValueError when a file is missing, when the CSV is not the one that the record describes, or when the
-    record is of another protocol; the message says which field differs.
+    Raises ValueError when a file is missing, when the CSV is not the one that the record describes, or when
+    it is of another protocol; the message says which field differs.
     """
     import pandas as pd
 
@@ -134,7 +134,7 @@ def load_record(folder: Path, protocol: Protocol) -> pd.DataFrame:
         if facts["protocol"].get(field) != value:
             there = facts["protocol"].get(field)
             raise ValueError(f"{record.name}: {field} is {there!r} there and {value!r} in the protocol")
-    return pd.read_csv(table, float_precision="round_trip")
+    return pd.read_csv(table)
 
 
 def _device_name(device: str) -> str:

@@ -1,0 +1,145 @@
+"""Recorded experiments: what is written, what is refused, and that an interruption changes nothing."""
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from fracrepro.workflow import trainings
+from fracrepro.workflow.cli import main
+
+COLUMNS = "experiment,scheme,s,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record")
+    arguments = [
+        "train",
+        "digits",
+        "--runs",
+        "2",
+        "--epochs",
+        "2",
+        "--scheme",
+        "fractional",
+        "--scheme",
+        "kaiming",
+    ]
+    result = CliRunner().invoke(main, [*arguments, "--s", "0.5", "--device", "cpu", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def protocol():
+    return trainings.settle("digits", runs=2, epochs=2, schemes=("fractional", "kaiming"), s=0.5)
+
+
+def test_the_table_is_tidy(record):
+    text = (record / "digits.csv").read_text()
+    assert text.splitlines()[0] == COLUMNS
+    table = pd.read_csv(record / "digits.csv")
+    assert len(table) == 2 * 2 * 2
+    assert set(table["s"].dropna()) == {0.5}
+    assert set(table["epoch"]) == {1, 2}
+    assert table["test_accuracy"].between(0, 1).all()
+    assert sorted(path.name for path in record.iterdir()) == [
+        "digits.csv",
+        "digits.json",
+    ]  # no checkpoints left
+
+
+def test_the_record_says_where_the_table_comes_from(record):
+    facts = json.loads((record / "digits.json").read_text())
+    assert facts["protocol"]["epochs"] == 2
+    assert set(facts) >= {
+        "sha256",
+        "data_digest",
+        "versions",
+        "device",
+        "commit",
+        "package_digest",
+        "wall_seconds",
+    }
+
+
+def test_load_gives_the_results_back(record):
+    results = trainings.load_record(record, protocol())
+    pd.testing.assert_frame_equal(results, pd.read_csv(record / "digits.csv"))
+
+
+def test_load_refuses_an_altered_table_another_protocol_and_nothing(record, tmp_path):
+    with pytest.raises(ValueError, match=r"epochs is 2 there and 3"):
+        trainings.load_record(record, protocol().replace(epochs=3))
+    for name in ("digits.csv", "digits.json"):
+        (tmp_path / name).write_bytes((record / name).read_bytes())
+    (tmp_path / "digits.csv").write_text((record / "digits.csv").read_text().replace("kaiming", "xavier", 1))
+    with pytest.raises(ValueError, match="expected sha256"):
+        trainings.load_record(tmp_path, protocol())
+    with pytest.raises(ValueError, match="fracrepro train digits"):
+        trainings.load_record(tmp_path / "nowhere", protocol())
+
+
+def test_an_interrupted_call_continues_and_ends_with_the_same_results(record, tmp_path, monkeypatch):
+    from fracrepro.nn.lanes import Lane
+
+    advance, calls = Lane.advance, []
+
+    def interrupted(self, *arguments):
+        calls.append(self)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return advance(self, *arguments)
+
+    monkeypatch.setattr("fracrepro.nn.train.train.__kwdefaults__", {**_defaults(), "interval": 0.0})
+    monkeypatch.setattr(Lane, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(protocol(), tmp_path, device="cpu")
+    assert not (tmp_path / "digits.csv").exists()
+    assert list(tmp_path.glob(".digits.checkpoints/*.ckpt"))
+    monkeypatch.setattr(Lane, "advance", advance)
+    trainings.run(protocol(), tmp_path, device="cpu")
+    expected = trainings.load_record(record, protocol()).drop(columns="seconds")
+    pd.testing.assert_frame_equal(
+        trainings.load_record(tmp_path, protocol()).drop(columns="seconds"), expected
+    )
+    assert json.loads((tmp_path / "digits.json").read_text())["resumed"]
+
+
+def _defaults():
+    from fracrepro.nn.train import train
+
+    return dict(train.__kwdefaults__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digit"], "did you mean 'digits'"),
+        (["digits", "--profile", "papr"], "did you mean 'paper'"),
+        (["digits", "--runs", "0"], "runs = 0"),
+        (["digits", "--epochs", "-1"], "epochs = -1"),
+        (["digits", "--scheme", "kaimin"], "did you mean 'kaiming'"),
+        (["digits", "--s", "2.5"], "s = 2.5"),
+        (["digits", "--s", "nan"], "s = nan"),
+        (["digits", "--scheme", "kaiming", "--s", "1"], "fractional"),
+        (["digits", "--epochs", "2"], "need --out"),
+        (["digits", "--profile", "quick", "--out", "somewhere", "--device", "tpu"], "device = 'tpu'"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_training(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fracrepro.nn.lanes.Lane.advance", lambda *_: pytest.fail("training has begun"))
+    result = CliRunner().invoke(main, ["train", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_the_paper_profile_is_the_protocol_itself():
+    from fracrepro.nn.protocols import CIFAR10, MNIST
+
+    assert trainings.settle("mnist") == MNIST
+    assert trainings.settle("cifar10") == CIFAR10
