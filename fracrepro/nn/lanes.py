@@ -11,6 +11,7 @@ from torch import Tensor
 from fracrepro.nn import batches
 from fracrepro.nn._dataset import Dataset
 from fracrepro.nn.ensemble import Ensemble
+from fracrepro.nn.graphs import Replayed
 from fracrepro.nn.protocols import Protocol
 
 __all__ = ["FIGURES", "Images", "Lane", "split"]
@@ -63,6 +64,7 @@ class Lane:
         """Draw the starting parameters."""
         self.protocol, self.seeds, self.images, self.device = protocol, tuple(seeds), images, device
         self.ensemble = Ensemble(protocol.network, protocol.schemes, seeds, device)
+        self.step = Replayed(self._step) if device.type == "cuda" else self._step
         self.figures = torch.empty(0, len(FIGURES), self.ensemble.size, dtype=torch.float64)
 
     @property
@@ -73,10 +75,12 @@ class Lane:
     def advance(self, check: Callable[[], None] = lambda: None) -> None:
         """Train for one epoch and test; `check` is called before every step and may raise to stop."""
         start = time.perf_counter()
-        train = self._train_epoch(self.epoch + 1, check)
-        test = self._test()
+        # Full float32 and one result per input on a GPU too, where convolutions default to less.
+        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+            train = self._train_epoch(self.epoch + 1, check).cpu()
+            test = self._test().cpu()
         seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
-        figures = torch.cat([train.cpu(), test.cpu(), seconds.to(torch.float64)])
+        figures = torch.cat([train, test, seconds.to(torch.float64)])
         self.figures = torch.cat([self.figures, figures.unsqueeze(0)])
 
     def _train_epoch(self, epoch: int, check: Callable[[], None]) -> Tensor:
@@ -89,9 +93,13 @@ class Lane:
         for first in range(0, n, protocol.batch_size):
             check()
             window = slice(first, first + protocol.batch_size)
-            images, labels = self._batch(order[:, window], None if draws is None else draws[:, :, window])
-            totals += self.ensemble.step(images, labels, rate, protocol.weight_decay)
+            totals += self.step(order[:, window], None if draws is None else draws[:, :, window], rate)
         return totals / n
+
+    def _step(self, indices: Tensor, draws: Tensor | None, learning_rate: float) -> Tensor:
+        """One step of every run on the images at `indices`."""
+        images, labels = self._batch(indices, draws)
+        return self.ensemble.step(images, labels, learning_rate, self.protocol.weight_decay)
 
     def _batch(self, indices: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
         """Images (G, B, channels, height, width) in [−1, 1], and labels (G, B)."""

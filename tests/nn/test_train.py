@@ -240,3 +240,45 @@ def test_mnist_learns_in_two_epochs():
     assert len(last) == 6
     assert (last.test_accuracy > 0.5).all()
     assert (last.train_loss < results[results.epoch == 1].train_loss.to_numpy()).all()
+
+
+@pytest.mark.cifar10
+@needs_data
+def test_cifar10_lane_trains_and_repeats(tmp_path, monkeypatch):
+    # A slice of the real set through the whole path: augmentation, convolutions, weight decay, one lane per seed.
+    monkeypatch.setattr(data, "_cache", lambda: tmp_path)
+    full = data.load("cifar10")
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    part = data.Dataset("cifar10", *(getattr(full, name)[::50] for name in names))
+    protocol = CIFAR10.replace(epochs=2, seeds=(0, 1), schemes=(KAIMING, XAVIER))
+    results = train(protocol, part, threads=2)
+    assert results[["train_loss", "test_loss"]].map(math.isfinite).all(axis=None)
+    pd.testing.assert_frame_equal(
+        figures(train(protocol, part, threads=1)), figures(results), check_exact=True
+    )
+    alone = figures(train(protocol.replace(schemes=(XAVIER,)), part))
+    both = figures(results[results.scheme == "xavier"]).reset_index(drop=True)
+    # Another set of schemes is another grouped convolution: float32 rounding, 1e-6 after a few steps.
+    pd.testing.assert_frame_equal(alone, both, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("changes", [{}, {"decay_every": 1}])
+def test_cuda_gives_the_same_numbers(digits, changes):
+    # Five layers keep rounding from growing; the replayed steps must meet the CPU's to float tolerance.
+    protocol = QUICK.replace(network=Network((1, 8, 8), depth=5), learning_rate=0.01, **changes)
+    on_gpu, on_cpu = (figures(train(protocol, digits, device=device)) for device in ("cuda", "cpu"))
+    pd.testing.assert_frame_equal(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_convolutions_give_the_same_numbers():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2048, 3, 32, 32), dtype=np.uint8)
+    labels = rng.integers(0, 10, 2048, dtype=np.uint8)
+    noise = data.Dataset("cifar10", images, labels, images[:500], labels[:500])
+    protocol = CIFAR10.replace(epochs=2, seeds=(0, 1), schemes=(KAIMING, XAVIER))
+    on_gpu, on_cpu = (figures(train(protocol, noise, device=device)) for device in ("cuda", "cpu"))
+    pd.testing.assert_frame_equal(on_gpu, on_cpu, rtol=1e-3, atol=1e-2)
