@@ -203,7 +203,9 @@ class Factor:
         log_live = np.where(tiny, math.log(self.width) + log_odds, np.log(-special.expm1(ratio)))
         log_law = log_law + log_live - self.log_alive
         bracket = 1.0 - np.exp(log_gamma - log_law)
-        small = near & (np.abs(t) < 1.0)
+        # Where the atom is below rounding the two large terms cancel exactly, and the form serves further out,
+        # free of the d-fold rounding in the logarithms above.
+        small = near & (np.abs(t) < (100.0 if self.alive == 1.0 else 1.0))
         s = np.where(small, t, 0.0)
         w = self.alive * s
         value = (expm1_minus(-w) + np.exp(-w) * special.expm1(self._excess_exponent(s))) / self.alive
@@ -221,7 +223,7 @@ class Factor:
             return self.width * np.log(value)
 
         fractions = special.expit(np.linspace(-30.0, 30.0, 2001))
-        objective = log_mgf(edge * fractions) - q * np.log(edge * fractions)
+        objective = log_mgf(edge * fractions + 0j).real - q * np.log(edge * fractions)
         best = int(np.clip(objective.argmin(), 1, len(fractions) - 2))
         c = edge * fractions[best]
         # Scale of the peak along the line: the distance to the nearer singularity, or the Gaussian width.

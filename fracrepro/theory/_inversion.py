@@ -76,6 +76,11 @@ class SumLaw:
             )
         self._deep = -units[(units >= edge) & (units < layer.width - 4)] if layer.has_atom else units[:0]
 
+    @property
+    def reach(self) -> float:
+        """The line furthest to the right."""
+        return float(self._tilts.max())
+
     def cdf_sf(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(S ≤ x) and P(S > x), each with relative accuracy where it is small."""
         value, upper = self._invert(x, 1)

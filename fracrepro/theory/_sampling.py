@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
+from scipy import special
 
 from fracrepro.theory.activations import Activation
 
-# Up to this many neurons with a random slope each one is drawn; beyond, the quantile function is inverted.
-_DIRECT = 32
+# Up to this width neurons with random slopes are drawn one by one; beyond, the exact law's quantiles serve,
+# except for orthogonal weights, tilts and dropout, whose cost then grows with the width.
+_DIRECT = 64
+# Up to this width a table serves for the number of live neurons; it is faster than rejection.
+_TABLE = 1 << 16
 
 
 class FactorSampler:
@@ -28,10 +35,15 @@ class FactorSampler:
         parts = activation.live
         self._points = all(part.low == part.high for part in parts)
         self._top = max(part.high for part in parts)
+        self._quantiles: Callable[[np.ndarray], np.ndarray] | None = None
+        if not (self._points or tilt or activation.survival < 1.0) and weights == "gaussian" and width > _DIRECT:
+            self._quantiles = _factor_quantiles(width, activation)
 
     def log_square(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw log R² of the given shape; -inf where the layer is dead."""
         with np.errstate(divide="ignore"):
+            if self._quantiles is not None:
+                return 2.0 * self._quantiles(rng.standard_normal(shape))
             if self.tilt:
                 return self._tilted(shape, rng)
             live, total = self._sums(shape, rng)
@@ -67,7 +79,7 @@ class FactorSampler:
         left = 1.0
         for j, part in enumerate(self.activation.live):
             last = j == len(self.activation.live) - 1 and self.activation.survival == 1.0
-            count = remaining if last else rng.binomial(remaining, min(1.0, part.weight / left), shape)
+            count = remaining if last else self._count(remaining, part.weight / left, shape, rng)
             remaining, left = remaining - count, left - part.weight
             if part.low == part.high:
                 square = 2.0 * rng.standard_gamma(count / 2.0, shape)
@@ -80,6 +92,51 @@ class FactorSampler:
         if want_total and self.activation.survival < 1.0:
             total += 2.0 * rng.standard_gamma(np.asarray(remaining) / 2.0, shape)
         return live, total
+
+
+    def _count(
+        self, remaining: np.ndarray | int, chance: float, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw how many of the remaining neurons take the next amplitude."""
+        if isinstance(remaining, int) and remaining <= _TABLE:
+            accept, alias = _alias_table(remaining, chance)
+            slot, rest = np.divmod(rng.random(shape) * len(alias), 1.0)
+            index = slot.astype(np.intp)
+            return np.where(rest < accept[index], index, alias[index])
+        return rng.binomial(remaining, min(1.0, chance), shape)
+
+
+@lru_cache(maxsize=32)
+def _alias_table(width: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Walker's alias table of Bin(width, chance): one uniform number and one look-up per draw."""
+    n = np.arange(width + 1)
+    with np.errstate(under="ignore"):
+        mass = np.exp(
+            special.gammaln(width + 1.0)
+            - special.gammaln(n + 1.0)
+            - special.gammaln(width - n + 1.0)
+            + special.xlogy(n, chance)
+            + special.xlog1py(width - n, -chance)
+        )
+    accept = mass * (len(n) / mass.sum())
+    alias = n.copy()
+    small, large = list(np.flatnonzero(accept < 1.0)), list(np.flatnonzero(accept >= 1.0))
+    while small and large:
+        low, high = small.pop(), large[-1]
+        alias[low] = high
+        accept[high] -= 1.0 - accept[low]
+        if accept[high] < 1.0:
+            small.append(large.pop())
+    accept[small + large] = 1.0  # what rounding leaves over
+    return accept, alias
+
+
+@lru_cache(maxsize=8)
+def _factor_quantiles(width: int, activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
+    """The map from a standard normal number to log R, by the exact law of one layer; takes seconds to build."""
+    from fracrepro.theory.depth import LogNormLaw  # here, because that module uses this one
+
+    return LogNormLaw(1, width, activation, 1.0).quantile_of_normal
 
 
 def _random_slopes(

@@ -124,7 +124,7 @@ class LogNormLaw:
     def rvs(self, size: Any, rng: np.random.Generator) -> np.ndarray:
         """Draw from the law given survival: x(Z) for normal Z, with x interpolated between quantiles."""
         check_rng(rng)
-        return self._quantile_of_normal(rng.standard_normal(size))
+        return self.quantile_of_normal(rng.standard_normal(size))
 
     def normal(self) -> Any:
         """Return the normal law of the paper's limit, a frozen ``scipy.stats.norm`` of the same mean and sd."""
@@ -202,11 +202,12 @@ class LogNormLaw:
         return x + self._shift
 
     @cached_property
-    def _quantile_of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The smooth map x(z) with cdf(x(z)) = Φ(z); beyond |z| = 8.2 (probability 2e-16) it is extrapolated."""
+    def quantile_of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The smooth map x(z) with cdf(x(z)) = Φ(z); extrapolated beyond the last knot (z = 8.2 or 6)."""
         from scipy.interpolate import CubicHermiteSpline  # here, because it is slow to import
 
-        z = np.linspace(-8.2, 8.2, _KNOTS)
+        # Without lines far to the right the upper tail has absolute accuracy only, enough for z = 6.
+        z = np.linspace(-8.2, 8.2 if self._law.reach * self._sd > 4.0 else 6.0, _KNOTS)
         x = self._quantile(special.ndtr(-np.abs(z)), z < 0)
         slope = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / self._law.pdf(x - self._shift)
         return CubicHermiteSpline(z, x, slope)
