@@ -39,7 +39,7 @@ def _resume(url: str, output_file: str | os.PathLike[str], pooch: Any) -> None:
     pooch checks the hash of `output_file` and moves it into place.
     """
     import requests
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     part = Path(output_file).parent / f"{url.rsplit('/', 1)[-1]}.part"
     have = part.stat().st_size if part.exists() else 0

@@ -6,6 +6,7 @@ It is read back with ``weights_only=True``, which runs no code from the file.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -39,11 +40,17 @@ class Checkpoints:
         protocol: the experiment.
         digest: of the data set it trains on.
         device: type of the device; results on another one would differ in their last bits.
+
+    Raises:
+        OSError: when the folder cannot be made or written.
     """
 
     def __init__(self, folder: str | os.PathLike[str], protocol: Protocol, digest: str, device: str) -> None:
-        """Note what every file must agree with."""
+        """Note what every file must agree with; an unusable folder is an error now, not after hours."""
         self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "cannot write checkpoints", str(self.folder))
         self.expected = {**protocol.to_dict(), "data digest": digest, "device": device}
 
     def save(self, lane: Lane) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -75,8 +76,7 @@ class Lane:
     def advance(self, check: Callable[[], None] = lambda: None) -> None:
         """Train for one epoch and test; `check` is called before every step and may raise to stop."""
         start = time.perf_counter()
-        # Full float32 and one result per input on a GPU too, where convolutions default to less.
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        with _full_precision(self.device):
             train = self._train_epoch(self.epoch + 1, check).cpu()
             test = self._test().cpu()
         seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
@@ -118,3 +118,10 @@ class Lane:
             images = batches.normalize(self.images.test_images[window])
             totals += self.ensemble.evaluate(images, self.images.test_labels[window])
         return totals / n
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Convolutions in full float32 with one result per input; on a GPU their default is less."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

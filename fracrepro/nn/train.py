@@ -121,7 +121,7 @@ def _run(
     interval: float,
 ) -> None:
     """Train all lanes to the end, each in one thread, `workers` at a time."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     before, stop = torch.get_num_threads(), threading.Event()
     runs = len(protocol.schemes) * len(protocol.seeds)

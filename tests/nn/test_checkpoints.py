@@ -5,6 +5,7 @@ import errno
 import multiprocessing
 import random
 import signal
+import threading
 import time
 
 import pandas as pd
@@ -152,6 +153,32 @@ def test_full_disk_leaves_the_last_good_state(digits, uninterrupted, tmp_path, m
         with pytest.raises(OSError, match="No space left"):
             train(SMALL, digits, checkpoint=tmp_path, interval=0, threads=1)
     assert not list(tmp_path.glob(".*")), "a temporary file stayed"
+    same(train(SMALL, digits, checkpoint=tmp_path), uninterrupted)
+
+
+def test_unusable_folder_is_refused_before_any_training(digits, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        train(SMALL, digits, checkpoint=tmp_path / "file")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(PermissionError, match="cannot write checkpoints"):
+        train(SMALL, digits, checkpoint=tmp_path / "closed")
+
+
+def test_ctrl_c_ends_every_lane_and_leaves_the_last_good_state(digits, uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        advance, calls = Lane.advance, iter(range(10**6))
+
+        def interrupted(self, check):
+            advance(self, check)
+            if next(calls) == 5:
+                signal.raise_signal(signal.SIGINT)  # reaches the main thread, as from a terminal
+
+        patch.setattr(Lane, "advance", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(SMALL, digits, checkpoint=tmp_path, interval=0, threads=2)
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
     same(train(SMALL, digits, checkpoint=tmp_path), uninterrupted)
 
 

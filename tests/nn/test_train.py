@@ -183,7 +183,7 @@ def test_a_diverged_run_leaves_its_neighbours_alone(quick, digits, monkeypatch):
     broken = Scheme("fractional", 0.5, "exact")
     original = Scheme.std
     monkeypatch.setattr(
-        Scheme, "std", lambda self, *arguments: original(self, *arguments) * (1e6 if self == broken else 1)
+        Scheme, "std", lambda self, *rest: original(self, *rest) * (1e6 if self == broken else 1)
     )
     results = figures(train(QUICK.replace(schemes=(KAIMING, broken, LYAPUNOV)), digits))
     lost = results[results.scheme == "fractional"]
@@ -245,7 +245,7 @@ def test_mnist_learns_in_two_epochs():
 @pytest.mark.cifar10
 @needs_data
 def test_cifar10_lane_trains_and_repeats(tmp_path, monkeypatch):
-    # A slice of the real set through the whole path: augmentation, convolutions, weight decay, one lane per seed.
+    # A slice of the real set through the whole path: augmentation, convolutions, one lane per seed.
     monkeypatch.setattr(data, "_cache", lambda: tmp_path)
     full = data.load("cifar10")
     names = ("train_images", "train_labels", "test_images", "test_labels")
