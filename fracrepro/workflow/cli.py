@@ -136,7 +136,7 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
     project = Project.find()
     _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
     try:
-        site.build(project)
+        site.build(project, profile)
     except RuntimeError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
@@ -216,6 +216,28 @@ def critical(width: int, s: float, activation: str, negative_slope: float) -> No
     sigma2 = fr.critical_variance(s, width, phi)
     ratio = sigma2 / fr.critical_variance(2.0, width, phi)
     click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")
+
+
+@main.command("claims")
+@_PROFILE
+@click.option("--json", "as_json", is_flag=True, help="Print the joined ledger as JSON.")
+@click.option("--readme", is_flag=True, help="Rewrite the README's table from the declared claims.")
+def claims_command(profile: str, as_json: bool, readme: bool) -> None:
+    """Print the ledger of claims; exit with 1 when a claim lacks evidence or contradicts its verdict."""
+    import json
+
+    from fracrepro.workflow import claims
+
+    project = Project.find()
+    if readme:
+        claims.update_readme(project)
+    judged = claims.judge(project, profile)
+    if as_json:
+        click.echo(json.dumps([entry.to_dict() for entry in judged], indent=1))
+    else:
+        click.echo(claims.as_text(judged))
+    if any(entry.problem for entry in judged):
+        sys.exit(1)
 
 
 @main.command()

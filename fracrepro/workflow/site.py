@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from fracrepro.workflow import notebooks
+from fracrepro import files
+from fracrepro.workflow import claims
 from fracrepro.workflow.project import Project
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -38,15 +38,6 @@ def toc_files(project: Project) -> list[str]:
     return walk(yaml.safe_load((project.root / "_toc.yml").read_text()))
 
 
-def stale_notebooks(project: Project, profile: str) -> list[str]:
-    """The listed notebooks whose executed page is missing, or older than what it depends on."""
-    return [
-        name
-        for name in toc_notebooks(project)
-        if not notebooks.plan(project, name, profile).is_current(project.executed)
-    ]
-
-
 def install_mathjax(project: Project) -> None:
     """Copy MathJax out of the package that carries it into the book's static files."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
@@ -62,13 +53,23 @@ def install_mathjax(project: Project) -> None:
             shutil.copy2(source / name, target / name)
 
 
-def build(project: Project) -> None:
+def write_ledger(project: Project, profile: str) -> None:
+    """Judge the claims and write their tables for the book; RuntimeError when a verdict does not stand."""
+    judged = claims.judge(project, profile)
+    problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
+    if problems:
+        raise RuntimeError("the ledger of claims does not stand:\n" + "\n".join(problems))
+    files.write_text(project.root / "book" / "_generated" / "claims.md", claims.as_tables(judged))
+
+
+def build(project: Project, profile: str) -> None:
     """Build the book from current executed notebooks; the old site stands until the new one is whole.
 
-    Any warning is an error.
+    A verdict that the evidence contradicts stops the build, and any warning is an error.
     An incremental build would keep stale numbers, so each build is a full one.
     Raises RuntimeError with the end of the builder's output when it fails.
     """
+    write_ledger(project, profile)
     install_mathjax(project)
     script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-book"
@@ -93,9 +94,3 @@ def build(project: Project) -> None:
 
 def _tail(text: str, lines: int = 60) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
-
-
-def page_values(project: Project, name: str) -> dict[str, object]:
-    """What an executed notebook reported, from the record beside it."""
-    record = json.loads((project.executed / f"{name}.json").read_text())
-    return dict(record["values"])

@@ -1,0 +1,193 @@
+"""The ledger: claims declared before their evidence, and verdicts checked against what was computed."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fracrepro import files
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+SOURCES = ("abstract", "authors' code", "derived here")
+KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
+VERDICTS = (
+    "exact",
+    "reproduced",
+    "reproduced with deviation",
+    "needs a condition",
+    "not reproduced",
+    "not attempted",
+)
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_BEGIN, _END = "<!-- claims -->", "<!-- end of claims -->"
+_CONDITION = re.compile(r"(?:is (?P<truth>true|false)|(?P<sign><=|>=|==|<|>) *(?P<bound>[-+.\deE]+))")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence to be judged, and the conditions on reported values under which its verdict stands."""
+
+    id: str
+    says: str
+    source: str
+    kind: str
+    margin: str
+    verdict: str
+    evidence: str = ""
+    holds: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check every field; an attempted claim needs evidence and readable conditions."""
+        for name, options in (("source", SOURCES), ("kind", KINDS), ("verdict", VERDICTS)):
+            if getattr(self, name) not in options:
+                raise ValueError(f"claim {self.id}: {name} = {getattr(self, name)!r}: need one of {options}")
+        if (self.verdict == "not attempted") != (not self.evidence and not self.holds):
+            raise ValueError(f"claim {self.id}: need evidence and conditions exactly when it was attempted")
+        for name, condition in self.holds.items():
+            if not _CONDITION.fullmatch(condition):
+                raise ValueError(f"claim {self.id}: {name}: {condition!r} is no condition such as '<= 0.1'")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim beside the values that its evidence reported, and what is wrong with them, if anything."""
+
+    claim: Claim
+    values: dict[str, Any]
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the claim with its values, ready for JSON; the conditions stand beside the values."""
+        content = asdict(self.claim) | {"values": self.values, "problem": self.problem}
+        return content | {"holds": dict(self.claim.holds)}
+
+
+def load(path: Path) -> list[Claim]:
+    """Read the declared claims; raises ValueError for a malformed one and for an id that comes twice."""
+    entries = yaml.safe_load(path.read_text())
+    try:
+        claims = [Claim(**entry) for entry in entries]
+    except TypeError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    ids = [claim.id for claim in claims]
+    twice = sorted({name for name in ids if ids.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path.name}: {', '.join(twice)} is declared twice")
+    return claims
+
+
+def judge(project: Project, profile: str, folder: Path | None = None) -> list[Judged]:
+    """Join the declared claims with the records in `folder` (default: the book's executed notebooks).
+
+    A claim has a problem when it has no evidence, when the evidence is older than what it depends on, or
+    when a reported value contradicts a condition of its verdict.
+    """
+    folder = folder or project.executed
+    claims = load(project.root / "book" / "claims.yml")
+    stale: dict[str, str] = {}
+    for name in {claim.evidence for claim in claims if claim.evidence}:
+        plan = notebooks.plan(project, name, profile)
+        if not (folder / f"{name}.json").is_file():
+            stale[name] = f"no evidence: {name} has not been run"
+        elif not plan.is_current(folder):
+            stale[name] = f"evidence is older than what {name} depends on"
+    return [_judge_one(claim, folder, stale) for claim in claims]
+
+
+def _judge_one(claim: Claim, folder: Path, stale: Mapping[str, str]) -> Judged:
+    if not claim.evidence:
+        return Judged(claim, {})
+    record = folder / f"{claim.evidence}.json"
+    reported = json.loads(record.read_text())["values"] if record.is_file() else {}
+    values = {name: reported[name] for name in claim.holds if name in reported}
+    problems = [stale[claim.evidence]] if claim.evidence in stale else list(_contradictions(claim, reported))
+    return Judged(claim, values, "; ".join(problems))
+
+
+def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
+    for name, condition in claim.holds.items():
+        if name not in reported:
+            yield f"no evidence: {claim.evidence} reports no {name}"
+        elif not holds(reported[name], condition):
+            yield f"{name} = {reported[name]!r} contradicts {condition!r}"
+
+
+def holds(value: Any, condition: str) -> bool:
+    """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``."""
+    match = _CONDITION.fullmatch(condition)
+    if match is None:
+        raise ValueError(f"condition = {condition!r}: need '<= 0.1', 'is true' or the like")
+    if match["truth"]:
+        return value is (match["truth"] == "true")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return _COMPARISONS[match["sign"]](value, float(match["bound"]))
+
+
+def as_text(judged: Sequence[Judged]) -> str:
+    """The ledger for a terminal: one line for each claim, and one more for each problem."""
+    width = max(len(entry.claim.id) for entry in judged)
+    lines = []
+    for entry in judged:
+        mark = "!" if entry.problem else " "
+        lines.append(f"{mark} {entry.claim.id:<{width}}  {entry.claim.verdict:<25}  {entry.claim.source}")
+        if entry.problem:
+            lines.append(f"    {entry.problem}")
+    return "\n".join(lines)
+
+
+def as_tables(judged: Sequence[Judged]) -> str:
+    """The ledger for the book: a table for each source, with links to the evidence."""
+    lines = []
+    for source, title in zip(SOURCES, ("The abstract", "The authors' code", "Derived here"), strict=True):
+        entries = [entry for entry in judged if entry.claim.source == source]
+        if entries:
+            lines += [f"## {title}", "", "| claim | verdict | evidence | test |", "|---|---|---|---|"]
+            lines += [*(_row(entry) for entry in entries), ""]
+    return "\n".join(lines)
+
+
+def update_readme(project: Project) -> None:
+    """Rewrite the table between the two markers of the README from the declared claims of the abstract."""
+    path = project.root / "README.md"
+    before, _, rest = path.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    files.write_text(path, f"{before}{_BEGIN}\n{readme_table(project)}\n{_END}{after}")
+
+
+def readme_table(project: Project) -> str:
+    """The short table: each sentence of the abstract with its verdict; numbers belong to a run."""
+    claims = [claim for claim in load(project.root / "book" / "claims.yml") if claim.source == "abstract"]
+    rows = [f"| {claim.says} | **{claim.verdict}** |" for claim in claims]
+    return "\n".join(["| the abstract says | verdict |", "|---|---|", *rows])
+
+
+def _row(entry: Judged) -> str:
+    claim = entry.claim
+    evidence = f"{{doc}}`executed/{claim.evidence}`" if claim.evidence else "none yet"
+    numbers = [
+        f"`{name}` {_shown(entry.values.get(name))}, needs {claim.holds[name]}" for name in claim.holds
+    ]
+    test = "<br>".join([claim.margin, *numbers])
+    cells = (claim.says, f"**{claim.verdict}**", evidence, test)
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value).lower()
+    return f"{value:.4g}"
