@@ -36,7 +36,11 @@ class FactorSampler:
         self._points = all(part.low == part.high for part in parts)
         self._top = max(part.high for part in parts)
         self._quantiles: Callable[[np.ndarray], np.ndarray] | None = None
-        if not (self._points or tilt or activation.survival < 1.0) and weights == "gaussian" and width > _DIRECT:
+        if (
+            not (self._points or tilt or activation.survival < 1.0)
+            and weights == "gaussian"
+            and width > _DIRECT
+        ):
             self._quantiles = _factor_quantiles(width, activation)
 
     def log_square(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -92,7 +96,6 @@ class FactorSampler:
         if want_total and self.activation.survival < 1.0:
             total += 2.0 * rng.standard_gamma(np.asarray(remaining) / 2.0, shape)
         return live, total
-
 
     def _count(
         self, remaining: np.ndarray | int, chance: float, shape: tuple[int, ...], rng: np.random.Generator

@@ -40,7 +40,10 @@ def relu_dropout(s, d, p):
 def leaky(s, d, a):
     """χ²_d times B + a²(1 - B) with B beta distributed given N."""
     half = mp.mpf(1) / 2
-    terms = (binomial(d, n, half) * mp.hyp2f1(-s / 2, mp.mpf(d - n) / 2, mp.mpf(d) / 2, 1 - a * a) for n in range(d + 1))
+    terms = (
+        binomial(d, n, half) * mp.hyp2f1(-s / 2, mp.mpf(d - n) / 2, mp.mpf(d) / 2, 1 - a * a)
+        for n in range(d + 1)
+    )
     return linear(s, d) * mp.fsum(terms)
 
 

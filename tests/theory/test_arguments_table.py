@@ -79,8 +79,16 @@ OTHERS = [
     ("estimator", "best", lambda: fr.stability_plot([1.0, 2.0], [1], "best")),
 ]
 CASES = [
-    *[("width", bad, lambda f=f, bad=bad: f(bad), name) for name, f in WITH_WIDTH.items() for bad in BAD_WIDTHS],
-    *[("variance", bad, lambda f=f, b=bad: f(b), name) for name, f in WITH_VARIANCE.items() for bad in BAD_VARIANCES],
+    *[
+        ("width", bad, lambda f=f, bad=bad: f(bad), name)
+        for name, f in WITH_WIDTH.items()
+        for bad in BAD_WIDTHS
+    ],
+    *[
+        ("variance", bad, lambda f=f, b=bad: f(b), name)
+        for name, f in WITH_VARIANCE.items()
+        for bad in BAD_VARIANCES
+    ],
     *[(argument, value, call, "") for argument, value, call in OTHERS],
 ]
 

@@ -103,7 +103,11 @@ def test_small_outputs_count_dead_networks():
 
 def test_agrees_with_simulation_and_rejects_a_wrong_variance():
     """n = 20000, Kolmogorov-Smirnov, false-alarm rate 1e-4 each; variance off by 5 % must be rejected."""
-    for k, d, activation in ((5, 8, fr.LeakyReLU(0.3)), (5, 8, fr.RReLU()), (5, 40, fr.Dropout(fr.ReLU(), 0.2))):
+    for k, d, activation in (
+        (5, 8, fr.LeakyReLU(0.3)),
+        (5, 8, fr.RReLU()),
+        (5, 40, fr.Dropout(fr.ReLU(), 0.2)),
+    ):
         x = fr.simulate_log_norms(20000, k, d, activation, 2 / d, rng=np.random.default_rng(7))[:, -1]
         x = x[np.isfinite(x)]
         assert stats.kstest(x, fr.LogNormLaw(k, d, activation, 2 / d).cdf).pvalue > 1e-4

@@ -45,7 +45,9 @@ def rows():
 def test_moment_and_critical_variance_match_the_reference(row):
     activation = MAKERS[row["activation"]](*row["arguments"])
     s, d, log_moment = float(row["s"]), row["width"], float(row["log_moment"])
-    assert fr.moment(s, d, activation) == pytest.approx(math.exp(log_moment), rel=TOLERANCE * max(1.0, abs(s)), abs=0)
+    assert fr.moment(s, d, activation) == pytest.approx(
+        math.exp(log_moment), rel=TOLERANCE * max(1.0, abs(s)), abs=0
+    )
     if 0 < s <= 2 and abs(2 / s * log_moment) < 700:
         sigma2 = fr.critical_variance(s, d, activation)
         assert sigma2 == pytest.approx(math.exp(-2 / s * log_moment), rel=TOLERANCE, abs=0)
@@ -57,7 +59,9 @@ def test_reference_has_power():
     """A relative error of 1e-10 in one value would be seen."""
     row = next(r for r in ROWS if r["activation"] == "relu" and r["s"] == "0.001" and r["width"] == 10**6)
     value = fr.critical_variance(0.001, 10**6, fr.ReLU())
-    assert value * (1 + 1e-10) != pytest.approx(math.exp(-2000 * float(row["log_moment"])), rel=TOLERANCE, abs=0)
+    assert value * (1 + 1e-10) != pytest.approx(
+        math.exp(-2000 * float(row["log_moment"])), rel=TOLERANCE, abs=0
+    )
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.5, 1.0, -1.0, 2.5, -0.3])
@@ -92,7 +96,9 @@ def test_broadcast(weights):
     s, d = np.array([[0.5], [1.0]]), np.array([3, 5, 64])
     grid = fr.critical_variance(s, d, fr.LeakyReLU(0.2), weights=weights)
     assert grid.shape == (2, 3)
-    assert grid[1, 2] == pytest.approx(fr.critical_variance(1.0, 64, fr.LeakyReLU(0.2), weights=weights), rel=1e-14, abs=0)
+    assert grid[1, 2] == pytest.approx(
+        fr.critical_variance(1.0, 64, fr.LeakyReLU(0.2), weights=weights), rel=1e-14, abs=0
+    )
     assert isinstance(fr.critical_variance(1, 64, fr.ReLU()), float)
     mean, variance = fr.log_moments(d, fr.ReLU(), weights=weights)
     assert mean.shape == variance.shape == (3,)
@@ -112,7 +118,9 @@ def test_log_moments_are_derivatives_of_the_log_moment(activation, width):
     h = 0.02
     f = [math.log(fr.moment(j * h, width, activation)) for j in range(-3, 4)]
     first = (-f[0] + 9 * f[1] - 45 * f[2] + 45 * f[4] - 9 * f[5] + f[6]) / (60 * h)
-    second = (2 * f[0] - 27 * f[1] + 270 * f[2] - 490 * f[3] + 270 * f[4] - 27 * f[5] + 2 * f[6]) / (180 * h * h)
+    second = (2 * f[0] - 27 * f[1] + 270 * f[2] - 490 * f[3] + 270 * f[4] - 27 * f[5] + 2 * f[6]) / (
+        180 * h * h
+    )
     mean, variance = fr.log_moments(width, activation)
     assert mean == pytest.approx(first, abs=1e-8)
     assert variance == pytest.approx(second, abs=1e-7)
@@ -123,7 +131,8 @@ def test_expansion_error_is_second_order_in_one_over_width(activation):
     """Ten times the width, a hundred times less relative error; a wrong coefficient would give ten."""
     for s in (0.5, 1.5):
         errors = [
-            fr.expansion_variance(s, d, activation) / fr.critical_variance(s, d, activation) - 1 for d in (1000, 10000)
+            fr.expansion_variance(s, d, activation) / fr.critical_variance(s, d, activation) - 1
+            for d in (1000, 10000)
         ]
         assert 80 < errors[0] / errors[1] < 125
 
@@ -142,7 +151,9 @@ def test_zero_order_has_lyapunov_exponent_zero():
     for activation in ACTIVATIONS:
         for weights in ("gaussian", "orthogonal"):
             sigma2 = fr.critical_variance(0, 20, activation, weights=weights)
-            assert fr.lyapunov_exponent(sigma2, 20, activation, weights=weights) == pytest.approx(0, abs=1e-14)
+            assert fr.lyapunov_exponent(sigma2, 20, activation, weights=weights) == pytest.approx(
+                0, abs=1e-14
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -188,7 +199,9 @@ def test_limits_in_slope_and_dropout(s, d):
 def test_preserved_order_beyond_two_and_missing_roots():
     order = fr.preserved_order(0.9 * 2 / 64, 64, fr.ReLU())
     assert order > 2
-    assert order / 2 * math.log(0.9 * 2 / 64) + math.log(fr.moment(order, 64, fr.ReLU())) / 1 == pytest.approx(0, abs=1e-10)
+    assert order / 2 * math.log(0.9 * 2 / 64) + math.log(
+        fr.moment(order, 64, fr.ReLU())
+    ) / 1 == pytest.approx(0, abs=1e-10)
     assert fr.preserved_order(fr.critical_variance(0, 64, fr.LeakyReLU(0.2)), 64, fr.LeakyReLU(0.2)) == 0
     with pytest.raises(ValueError, match="critical_variance"):
         fr.preserved_order(1.0, 64, fr.LeakyReLU(0.2))

@@ -1,0 +1,82 @@
+"""Side-by-side times of the theory wing, printed as ratios.  Run: OMP_NUM_THREADS=1 python benchmarks/theory.py"""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import fracrepro as fr
+
+WIDTH, DEPTH = 64, 100
+
+
+def best(call, repeats=3):
+    """The least of a few wall-clock times, which other work on the machine disturbs least."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def full_numpy(networks):
+    """Norms from real weight matrices, in float64."""
+    rng = np.random.default_rng(0)
+    scale = np.sqrt(2 / WIDTH)
+    for _ in range(networks):
+        x = np.ones(WIDTH) / np.sqrt(WIDTH)
+        for _ in range(DEPTH):
+            x = np.maximum(scale * rng.standard_normal((WIDTH, WIDTH)) @ x, 0)
+            np.linalg.norm(x)
+
+
+def full_torch(networks):
+    """The same in torch and float32, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    scale = (2 / WIDTH) ** 0.5
+    weight = torch.empty(WIDTH, WIDTH)
+    for _ in range(networks):
+        x = torch.full((WIDTH,), WIDTH**-0.5)
+        for _ in range(DEPTH):
+            x = torch.relu(weight.normal_(0, scale) @ x)
+            x.norm()
+
+
+def simulate(width, n=10_000):
+    fr.simulate_log_norms(n, DEPTH, width, fr.ReLU(), 2 / width, rng=np.random.default_rng(0))
+
+
+def law():
+    x = np.linspace(-20, 10, 1000)
+    fr.LogNormLaw(1000, 64, fr.ReLU(), fr.critical_variance(1, 64, fr.ReLU())).cdf(x)
+
+
+def grid():
+    widths = np.unique(np.geomspace(2, 4096, 112).astype(int))[:100]
+    fr.critical_variance(np.linspace(0.1, 2, 20)[:, None], widths, fr.LeakyReLU(0.1))
+
+
+def fresh_import():
+    subprocess.run([sys.executable, "-c", "import fracrepro"], check=True)
+
+
+def main():
+    simulate(WIDTH, 100), simulate(4096, 100)  # builds the tables
+    narrow, wide = best(lambda: simulate(WIDTH)) / 10_000, best(lambda: simulate(4096)) / 10_000
+    numpy_time, torch_time = best(lambda: full_numpy(20)) / 20, best(lambda: full_torch(20)) / 20
+    print(f"one network, width {WIDTH}, depth {DEPTH}: reduction {1e6 * narrow:.1f} µs")
+    print(f"  full weights, numpy: {1e6 * numpy_time:.0f} µs, {numpy_time / narrow:.0f} times slower")
+    print(f"  full weights, torch: {1e6 * torch_time:.0f} µs, {torch_time / narrow:.0f} times slower")
+    print(f"  reduction at width 4096 against width {WIDTH}: {wide / narrow:.2f} times")
+    print(f"critical_variance, 20 orders x 100 widths, leaky: {1e3 * best(grid):.0f} ms")
+    print(f"LogNormLaw(1000, 64, ReLU), construction and 1000 CDF values: {1e3 * best(law):.0f} ms")
+    bare = best(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    print(f"import fracrepro: {1e3 * (best(fresh_import) - bare):.0f} ms more than a bare interpreter")
+
+
+if __name__ == "__main__":
+    main()
