@@ -1,4 +1,6 @@
-"""Side-by-side times of the theory wing, printed as ratios.  Run: OMP_NUM_THREADS=1 python benchmarks/theory.py"""
+"""Side-by-side times of the theory wing, printed as ratios.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/theory.py"""
 
 import subprocess
 import sys

@@ -6,8 +6,8 @@ import sys
 
 def test_import_brings_no_heavy_library():
     code = (
-        "import sys, fracrepro; heavy = {'torch', 'matplotlib', 'dask', 'papermill', 'pandas', 'scipy.stats', "
-        "'scipy.optimize'}; print(sorted(heavy & set(sys.modules)))"
+        "import sys, fracrepro; heavy = {'torch', 'matplotlib', 'dask', 'papermill', 'pandas', "
+        "'scipy.stats', 'scipy.optimize'}; print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -36,8 +36,8 @@ def bent_grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points x and weights dx of a trapezoidal rule for an integrand with the given rates of decay.
 
-    x = u + e^(u - right_bend) - e^(-u - left_bend): between the bends a plain grid of the given step, beyond them
-    exponential tails, however slow, become doubly exponential ones.
+    x = u + e^(u - right_bend) - e^(-u - left_bend): between the bends a plain grid of the given step, beyond
+    them exponential tails, however slow, become doubly exponential ones.
     """
     end = right_bend + math.log(DECAY / min(right_rate, 1.0) + right_bend)
     start = -left_bend - math.log(max(1.0, DECAY / left_rate - left_bend))
@@ -94,7 +94,7 @@ class Factor:
         return result
 
     def log_cumulants(self, weights: str) -> tuple[float, float]:
-        """Mean and variance of log Y, for orthogonal weights of log V; both scaled to mean 1 given survival."""
+        """Mean and variance of log Y, for orthogonal weights of log V; scaled to mean 1 given survival."""
         zeroth, first = self._log_integrals()
         b = self.shape
         gap = float(log_gamma_ratio(b, np.array(0.0)))  # ψ(b) - log b
@@ -138,7 +138,7 @@ class Factor:
         return 2.0 * math.log(max(part.high for part in self.activation.live) / min(amplitudes))
 
     def bracket(self, x: np.ndarray, angle: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B neither over- nor underflows."""
+        """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B stays within range."""
         left = np.minimum(x - _LEFT, 0.0)
         log_t = x - left
         t = np.exp(np.minimum(log_t, 700.0))
@@ -203,7 +203,7 @@ class Factor:
         log_live = np.where(tiny, math.log(self.width) + log_odds, np.log(-special.expm1(ratio)))
         log_law = log_law + log_live - self.log_alive
         bracket = 1.0 - np.exp(log_gamma - log_law)
-        # Where the atom is below rounding the two large terms cancel exactly, and the form serves further out,
+        # Where the atom is below rounding the two large terms cancel exactly, and the form serves further,
         # free of the d-fold rounding in the logarithms above.
         small = near & (np.abs(t) < (100.0 if self.alive == 1.0 else 1.0))
         s = np.where(small, t, 0.0)

@@ -63,7 +63,7 @@ class SumLaw:
         self.depth = depth
         self.sd = sd
         self.moments = ComplexMoments(layer, weights)
-        # One layer's transform has an absolute error of up to 1e-12; from two layers on the power makes it vanish.
+        # One layer's transform has an absolute error of up to 1e-12; the power of two or more makes it vanish.
         self._end = 24.0 if depth == 1 else 36.0
         self._lines: dict[tuple[float, int], Line] = {}
         edge = 0.6 * layer.order if layer.has_atom else layer.order - 0.4
@@ -132,7 +132,7 @@ class SumLaw:
         return float(self.depth * q[0] * rate[0])
 
     def _deep_bounds(self, x: np.ndarray) -> np.ndarray:
-        """Size of the integrands on the lines left of the pole, or of the rest that goes with each, if larger."""
+        """Size of the integrands on the lines left of the pole, or of the rest that goes with each."""
         rare = np.array([self._log_rare(_threshold(tilt)) for tilt in self._deep.tolist()])
         inner = self._deep_exponents - np.multiply.outer(x, self._deep)
         outer = rare + np.multiply.outer(x, np.full(len(rare), _HALFWAY)) + self._halfway_exponent
@@ -188,7 +188,7 @@ class SumLaw:
         return self.depth * common + np.log(special.expm1(self.depth * special.log1p(np.exp(rare - common))))
 
     def _period(self, tilt: float, tilts: np.ndarray, exponents: np.ndarray) -> float:
-        """2π/Δ such that both neighbouring copies of the distribution are negligible at the saddle point x."""
+        """2π/Δ such that both neighbouring copies of the distribution are negligible at the saddle point."""
         here = float(exponents[tilts == tilt][0])
         x = _slope(tilts, exponents, tilt)
         # The copy on the side of the line holds all of the mass: e^{-|τ|T} against e^{K - τx}.
@@ -232,7 +232,7 @@ def _sample(
             break
         if count > _MOST_POINTS:
             raise ValueError(
-                "weights = 'orthogonal': need depth times width large enough for the law to have a smooth density"
+                "weights = 'orthogonal': need depth times width large enough for a smooth density"
             )
         count = math.ceil(1.4 * count)
     last = int(np.flatnonzero(logs.real >= -end)[-1]) + 1

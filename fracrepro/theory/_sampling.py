@@ -136,7 +136,7 @@ def _alias_table(width: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _factor_quantiles(width: int, activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
-    """The map from a standard normal number to log R, by the exact law of one layer; takes seconds to build."""
+    """The map from a standard normal number to log R, by the exact law of one layer; slow to build."""
     from fracrepro.theory.depth import LogNormLaw  # here, because that module uses this one
 
     return LogNormLaw(1, width, activation, 1.0).quantile_of_normal

@@ -127,7 +127,7 @@ class LogNormLaw:
         return self.quantile_of_normal(rng.standard_normal(size))
 
     def normal(self) -> Any:
-        """Return the normal law of the paper's limit, a frozen ``scipy.stats.norm`` of the same mean and sd."""
+        """Return the normal law of the paper's limit, a frozen ``scipy.stats.norm``."""
         from scipy import stats  # here, because it takes longer to import than the rest of the package
 
         return stats.norm(loc=self._mean, scale=self._sd)
@@ -219,7 +219,7 @@ class LogNormLaw:
         sd = self._sd / math.sqrt(self.depth)
         law = SumLaw(layer, self.weights, 1, sd)
         mean = (self._mean - self._shift) / self.depth
-        # Left of the mean the density decays at least like e^(order·x), right of it like a Gaussian or faster.
+        # Left of the mean the density decays at least like e^(order·x), right of it faster.
         x = np.linspace(mean - 12.0 * sd - 45.0 / layer.order, mean + 12.0 * sd, _KNOTS)
         mass = law.pdf(x) * (x[1] - x[0])
         centred = x - mean

@@ -62,7 +62,7 @@ def simulate_stationary(
     """Draw log r from the stationary law of r'² = (σ² r² + σ_b²) R² with Gaussian weights.
 
     By running each network from r_0 = 1 for `depth` layers.
-    The default depth makes the influence of r_0, of order exp(depth·m) with m = min_h log E(σR)^h, less than 1e-9.
+    The default depth makes the influence of r_0, of order exp(depth·m) with m = min_h log E(σR)^h, < 1e-9.
 
     Parameters: integers `n`, `width` from 1; `variance` such that a stationary law exists; `bias_std` > 0.
     Returns an array of shape (n,).
@@ -129,6 +129,6 @@ def _mixing_depth(alpha: float, variance: float, width: int, activation: Activat
     depth = math.ceil(math.log(1e-9) / rate)
     if depth > 100_000:
         raise ValueError(
-            f"variance = {variance!r}: need an explicit depth, because the stationary law takes about {depth} layers"
+            f"variance = {variance!r}: need an explicit depth, because the default would be {depth} layers"
         )
     return depth

@@ -62,7 +62,7 @@ def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimat
     """Return the estimate of Dekkers, Einmahl and de Haan from the first two moments of the log-excesses.
 
     γ̂ = M₁ + 1 - (1/2)/(1 - M₁²/M₂), index 1/γ̂, standard error √((1 + γ²)/k) for γ ≥ 0.
-    Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, and the index is then infinite,
+    Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, the index is then infinite,
     as is the upper end of an interval that reaches γ = 0.
 
     Parameters and errors: as in `hill`, with k ≥ 2.

@@ -1,7 +1,8 @@
 """Write theory.json: values of the one-layer factor from formulas that the package does not use.
 
 Linear: a ratio of gamma functions.  ReLU and its dropout: the sum over the number N of live neurons.
-Leaky: the sum over N of Gauss hypergeometric functions.  Randomized leaky, width 1 and 2: integrals over the slopes.
+Leaky: the sum over N of Gauss hypergeometric functions.
+Randomized leaky, width 1 and 2: integrals over the slopes.
 All in 40 digits.  Run: python tests/reference/make_theory.py
 """
 

@@ -80,7 +80,7 @@ def test_biased_networks_have_the_stationary_tail():
 
 @pytest.mark.parametrize("alpha", [0.7, 2.0])
 def test_estimators_on_exact_power_tails(alpha):
-    """300 Pareto samples, n = 500, k = 100: 95 % intervals cover in 88 to 99 % (beyond 4 binomial sd of 95 %)."""
+    """300 Pareto samples, n = 500, k = 100: 95 % intervals cover in 88 to 99 % (4 binomial sd)."""
     rng = np.random.default_rng(9)
     samples = rng.pareto(alpha, (300, 500)) + 1.0
     for estimator in (fr.hill, fr.moment_estimator, fr.log_log_regression):
