@@ -41,7 +41,7 @@ class ComplexMoments:
     def log_power(self, q: np.ndarray) -> np.ndarray:
         """log E Y^q for q of one common real part, above -order/2 and, unless `is_mixture`, below 2."""
         # Close to the real axis one real integrand serves all q, which is faster than the sum over N.
-        one_ray = -0.4 < q[0].real < 1.8 and np.abs(q.imag).max() <= _LOSS / 2
+        one_ray = -0.4 < q[0].real < 1.8 and np.abs(q.imag).max() <= 2.0 * _LOSS / math.pi
         if self.is_mixture and not one_ray:
             return self.log_restricted(q, 1, self.layer.width + 1)
         if q[0].real > -0.75 or self.layer.activation.is_linear:

@@ -63,7 +63,7 @@ class SumLaw:
         self.depth = depth
         self.sd = sd
         self.moments = ComplexMoments(layer, weights)
-        # One layer's transform has an absolute error of up to 1e-12; the power of two or more makes it vanish.
+        # One layer's transform has an absolute error of up to 1e-12; a power of it is negligible.
         self._end = 24.0 if depth == 1 else 36.0
         self._lines: dict[tuple[float, int], Line] = {}
         edge = 0.6 * layer.order if layer.has_atom else layer.order - 0.4

@@ -37,9 +37,9 @@ def expm1_minus(y: np.ndarray) -> np.ndarray:
     return np.where(small, series * inside, special.expm1(np.where(small, 0.0, y)) - y)
 
 
-# Coefficients B_{2j}/(2j(2j-1)) of Stirling's series; at |z| ≥ 16 the first one left out is below 1e-19.
+# Coefficients B_{2j}/(2j(2j-1)) of Stirling's series; at |z| ≥ 11 the first one left out is below 1e-17.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-_STIRLING_FROM = 16.0
+_STIRLING_FROM = 11.0
 
 
 def log_gamma_ratio(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
