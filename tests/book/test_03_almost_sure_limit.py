@@ -1,0 +1,101 @@
+"""The page on the almost sure limit: what it reports, at its corners, and what it refuses."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+PROJECT = Project(Path(__file__).resolve().parents[2])
+NAME = "03_almost_sure_limit"
+
+
+def relu_exponent(s, width):
+    """The exponent at the critical variance of order s, from the binomial mixture."""
+    n = np.arange(1, width + 1)
+    weights = stats.binom.pmf(n, width, 0.5)
+    log_power = special.gammaln((n + s) / 2) - special.gammaln(n / 2) + s / 2 * math.log(2)
+    mean_log = weights @ (0.5 * (math.log(2) + special.digamma(n / 2))) / weights.sum()
+    return mean_log - math.log(weights @ np.exp(log_power)) / s
+
+
+def run(tmp_path, **overrides):
+    [outcome] = notebooks.run(PROJECT, [NAME], profile="quick", overrides=overrides, output=tmp_path)
+    assert outcome.error == ""
+    return outcome.record["values"]
+
+
+def test_the_page_finds_the_exponent_and_rejects_the_controls(book):
+    values = book.record(NAME)["values"]
+    assert values["exponent"] == pytest.approx(relu_exponent(1, 64), rel=1e-9)
+    assert values["exponent_kaiming"] == pytest.approx(relu_exponent(2, 64), rel=1e-9)
+    assert values["exponent_first_order"] == -5 / (8 * 64)
+    assert values["exponent_error"] < 1e-12
+    assert not values["rejected_exact"]
+    assert values["rejected_control"]
+    assert values["test_power"] > 0.999
+    assert not values["rare_rejected"]
+    assert values["rare_control_rejected"]
+    assert values["tilted_mass_deep"] == pytest.approx(1, abs=1e-6)
+    assert values["dead_at_four_exact"] == pytest.approx(1 - (15 / 16) ** 20, rel=1e-12)
+    assert values["dead_smallest_p"] > 0.001 > values["dead_control_p"]
+    assert float(values["dead_here"]) == pytest.approx(20 * 2.0**-64, rel=0.01)
+    # About half a normal tail: the carriers lie beyond the tilted mean, s·Var away from the true one.
+    assert values["carrier_share_deep"] < 0.01 < values["carrier_share"]
+
+
+def test_linear_network_with_kaimings_order(tmp_path):
+    values = run(tmp_path, activation="linear", s="2", width="8", networks="1000", depth="10")
+    exact = 0.5 * (math.log(2 / 8) + special.digamma(4))
+    assert values["exponent"] == pytest.approx(exact, rel=1e-10)
+    assert values["dead_here"] == "0.0"
+    assert values["exponent_at_negative"] > 0
+
+
+def test_one_relu_neuron_whose_survivors_grow(tmp_path):
+    values = run(tmp_path, width="1", s="0.01", networks="500", depth="1")
+    assert values["exponent"] == pytest.approx(relu_exponent(0.01, 1), rel=1e-9)
+    assert values["exponent"] > 0
+    assert values["shown_alive"] == 0
+    assert values["dead_here"] == "0.5"
+    assert not values["rare_rejected"]
+
+
+def test_a_wide_leaky_network_with_a_steep_slope(tmp_path):
+    values = run(
+        tmp_path,
+        activation="leaky_relu",
+        negative_slope="-1",
+        width="4096",
+        s="0.5",
+        depth="2",
+        networks="500",
+    )
+    # Slope -1 is the absolute value, whose norms are those of the linear network.
+    moment = math.lgamma(2048.25) - math.lgamma(2048) + 0.25 * math.log(2)
+    exact = 0.5 * (math.log(2) + special.digamma(2048)) - moment / 0.5
+    assert values["exponent"] == pytest.approx(exact, abs=1e-11)
+    assert not values["rejected_exact"]
+
+
+@pytest.mark.parametrize("wrong", [{"s": "0"}, {"s": "2.1"}, {"depth": "0"}, {"activation": "tanh"}])
+def test_a_value_out_of_range_is_refused_before_a_kernel_starts(wrong, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda task: pytest.fail("a kernel was started"))
+    [key] = wrong
+    with pytest.raises(ValueError, match=f"{key} = "):
+        notebooks.run(PROJECT, [NAME], profile="quick", overrides=wrong)
+
+
+def test_the_count_of_dead_networks_has_the_stated_level_and_power():
+    """Binomial tests at level 0.001, 200 seeds: few false alarms, and the control is rejected always."""
+    runs, depth, width = 2000, 20, 4
+    right, wrong = (1 - (1 - 0.5**w) ** depth for w in (width, width + 1))
+    counts = np.array([np.random.default_rng(seed).binomial(runs, right, 1)[0] for seed in range(200)])
+    alarms = sum(stats.binomtest(int(c), runs, right).pvalue < 0.001 for c in counts)
+    found = sum(stats.binomtest(int(c), runs, wrong).pvalue < 0.001 for c in counts)
+    assert alarms <= 3  # expected 0.2; more than 3 has probability 6e-5
+    assert found == 200
