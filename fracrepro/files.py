@@ -1,47 +1,74 @@
-"""Atomic writes: a reader sees the old file or the new one, never a half of either."""
+"""Writing and checking files: a reader finds the old content or the new one, never a part."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+__all__ = ["atomic_writer", "file_digest", "write_json", "write_text"]
 
 
-def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, force it to disk, and rename it over `path`.
+@contextlib.contextmanager
+def atomic_writer(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO]:
+    """Open a temporary file beside `path` and rename it to `path` once everything is on the disk.
 
-    Missing folders are made.
-    The old file stays as it was if anything fails: disk full, no permission, interruption.
+    When the block raises, or the disk is full, the temporary file goes and `path` stays as it was.
+
+    Args:
+        path: the file to replace; its folder is made where missing.
+        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text.
+
+    Yields:
+        The open temporary file.
+
+    Raises:
+        OSError: when the folder or the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only the owner can read
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # the rename must not overtake the content
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
         os.replace(temporary, path)
-    except BaseException:  # an interruption too must not leave the temporary file behind
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
 
 
-def write_text(path: Path | str, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8, atomically."""
-    write_bytes(path, text.encode())
+    with atomic_writer(path, "w") as file:
+        file.write(text)
 
 
-def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write `content` as indented JSON, atomically; NaN and infinities, which JSON lacks, are refused."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of a file's content.
+
+    Raises:
+        OSError: when the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
 def _umask() -> int:
-    mask = os.umask(0)
+    """The process's file mask, which Python can read only by setting it."""
+    mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fracrepro.files import atomic_writer, file_digest
 from fracrepro.nn._dataset import DataError, Dataset, Source
 from fracrepro.nn._download import download_file
-from fracrepro.nn.files import atomic_writer, file_digest
 
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE = "cifar-10-binary.tar.gz"

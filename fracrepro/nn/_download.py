@@ -29,7 +29,8 @@ def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
             pooch.retrieve(url, known_hash, path.name, path.parent, downloader=_resume)
             return
         except Exception as error:  # requests, urllib3, pooch: each has its own exceptions
-            failures.append(f"{url}: {str(error) or type(error).__name__}")
+            # A failed connection says the same at great length every time; a wrong hash is worth reading.
+            failures.append(f"{url}: {type(error).__name__ if isinstance(error, OSError) else error}")
     raise DataError("; ".join(failures))
 
 

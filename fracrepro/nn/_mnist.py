@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fracrepro.files import file_digest
 from fracrepro.nn._dataset import DataError, Dataset, Source
 from fracrepro.nn._download import download_file
-from fracrepro.nn.files import file_digest
 
 # name: (md5 of the official gzip file, md5 of its content, shape)
 # Copies that were compressed again have another wrapper but must have the official content.

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fracrepro.files import atomic_writer
 from fracrepro.nn.ensemble import Ensemble
-from fracrepro.nn.files import atomic_writer
 from fracrepro.nn.lanes import Lane
 from fracrepro.nn.protocols import Protocol
 

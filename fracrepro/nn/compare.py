@@ -82,8 +82,8 @@ def paired_difference(
 def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8) -> float:
     """Return the mean, in standard deviations, that a t-test of `pairs` pairs finds with a given power.
 
-    It is the root δ of P(|T| > t) = power, where T is noncentral Student with pairs - 1 degrees of freedom and
-    parameter δ √pairs.
+    It is the root δ of P(|T| > t) = power, where T is noncentral Student with pairs - 1 degrees of freedom
+    and parameter δ √pairs.
 
     Args:
         pairs: at least 2.

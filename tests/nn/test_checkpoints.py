@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from fracrepro.nn import data, files
+from fracrepro import files
+from fracrepro.nn import data
 from fracrepro.nn.checkpoints import CheckpointError, trained_parameters
 from fracrepro.nn.lanes import Lane
 from fracrepro.nn.networks import Network, initial_parameters
