@@ -1,0 +1,101 @@
+"""The page on the heavy-tailed limit: reported values, corners, refusals, and the rates of its test."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import fracrepro as fr
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+NAME = "04_heavy_tailed_limit"
+PROJECT = Project(Path(__file__).resolve().parents[2])
+
+
+def relu_moment(h, width):
+    """E R^h of the rectifier from its binomial mixture of chi laws."""
+    return sum(
+        math.comb(width, n) * math.exp(math.lgamma((n + h) / 2) - math.lgamma(n / 2)) * 2 ** (h / 2 - width)
+        for n in range(1, width + 1)
+    )
+
+
+def test_the_tail_index_is_the_preserved_order(book):
+    record = book.record(NAME)
+    values, s = record["values"], record["parameters"]["s"]
+    assert values["tail_index"] == pytest.approx(s, abs=1e-10)
+    assert values["root_error"] < 1e-12
+    assert values["law_index"] == pytest.approx(s, abs=1e-3)
+    assert values["goldie_relative_gap"] < 0.01
+    assert abs(values["goldie_sampled"] - values["goldie"]) < 4 * values["goldie_sampled_error"]
+
+
+def test_a_wrong_index_and_a_wrong_variance_are_rejected(book):
+    values = book.record(NAME)["values"]
+    assert values["test_power"] > 0.9
+    assert not values["rejected_theory"]
+    assert values["rejected_wrong_index"]
+    assert values["rejected_wrong_variance"]
+    assert values["false_alarm"] == pytest.approx(0.01, abs=0.001)
+
+
+def test_the_power_law_needs_depth(book):
+    values, chosen = book.record(NAME)["values"], book.record(NAME)["parameters"]
+    s, width, h = chosen["s"], chosen["width"], 1e-4
+    slope = math.log(relu_moment(s + h, width) / relu_moment(s - h, width)) / (2 * h)
+    speed = slope - math.log(relu_moment(s, width)) / s  # log σ = -(1/s) log E R^s
+    assert values["extent"] == pytest.approx(chosen["depth"] * speed, rel=1e-5)
+    assert values["layers_per_decade"] == pytest.approx(math.log(10) / speed, rel=1e-5)
+    assert values["second_moment"] == 1 + values["horizon"]
+    assert values["tanh_maximum"] <= math.sqrt(chosen["tail_width"])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"activation": "rrelu", "s": "2", "tail_width": "4", "networks": "2000"},
+        {"activation": "relu", "tail_width": "1", "width": "1", "depth": "1", "s": "0.5", "networks": "2000"},
+        {"activation": "linear", "tail_width": "16", "width": "4096", "networks": "2000"},
+    ],
+)
+def test_at_the_corners(chosen, tmp_path):
+    [outcome] = notebooks.run(PROJECT, [NAME], profile="quick", overrides=chosen, output=tmp_path)
+    assert outcome.error == ""
+    values = outcome.record["values"]
+    s = float(chosen.get("s", 1))
+    assert values["tail_index"] == pytest.approx(s, abs=1e-10)
+    assert values["law_index"] == pytest.approx(s, abs=2e-3)
+    assert values["goldie_relative_gap"] < 0.01
+    assert values["fresh_distance"] < 4
+    assert not values["rejected_theory"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"s": "0.1"}, {"s": "2.5"}, {"tail_width": "0"}, {"depth": "0"}, {"activation": "tanh"}]
+)
+def test_a_value_out_of_range_is_refused_before_a_kernel_starts(wrong, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda task: pytest.fail("a kernel was started"))
+    [key] = wrong
+    with pytest.raises(ValueError, match=f"{key} = "):
+        notebooks.run(PROJECT, [NAME], profile="quick", overrides=wrong)
+
+
+def test_the_rates_of_the_hill_test_are_the_stated_ones():
+    """200 samples of the stationary law at width 4: the page's test of the index at two levels."""
+    rng, k, size, level = np.random.default_rng(11), 20, 500, 0.05
+    sigma2 = fr.critical_variance(1.0, 4, fr.ReLU())
+    log_r = fr.simulate_stationary(200 * size, 4, fr.ReLU(), sigma2, math.sqrt(sigma2), rng=rng, depth=150)
+    # Outputs of dead layers lie below any tail.
+    samples = np.exp(np.maximum(log_r, -300.0)).reshape(200, size)
+    edges = stats.gamma.ppf([level / 2, 1 - level / 2], k)
+
+    def rejections(hypothesis):
+        intervals = [fr.hill(sample, k, level=1 - level) for sample in samples]
+        return sum(not found.low <= hypothesis <= found.high for found in intervals)
+
+    power = 1 - np.diff(stats.gamma.cdf(edges * 1.0 / 2.0, k))[0]
+    for observed, rate in ((rejections(1.0), level), (rejections(2.0), power)):
+        assert stats.binomtest(observed, 200, rate).pvalue > 1e-3, (observed, 200 * rate)
