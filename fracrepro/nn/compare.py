@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,14 @@ from fracrepro.theory.arguments import choice, integer, real
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PairedDifference", "detectable_difference", "final_figures", "paired_difference"]
+__all__ = [
+    "PairedDifference",
+    "comparisons",
+    "detectable_difference",
+    "endpoints",
+    "final_figures",
+    "paired_difference",
+]
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -46,6 +54,63 @@ def final_figures(results: pd.DataFrame, figure: str) -> pd.DataFrame:
     choice("figure", figure, FIGURES)
     last = results[results["epoch"] == results["epoch"].max()]
     return last.pivot(index="seed", columns="scheme", values=figure)
+
+
+def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
+    """Return where the runs of each scheme end: one row per scheme, in the order of the results.
+
+    Means and standard deviations leave diverged runs out and say how many are left; `not started` counts the
+    runs with a finite loss whose test accuracy is below twice `chance`, `diverged` those without.
+
+    Args:
+        results: what :func:`fracrepro.nn.train.train` returns.
+        chance: the accuracy of guessing, in (0, 1).
+    """
+    chance = real("chance", chance, "(0, 1)")
+    order = list(dict.fromkeys(results["scheme"]))
+    loss, accuracy = (
+        final_figures(results, "test_loss")[order],
+        final_figures(results, "test_accuracy")[order],
+    )
+    finite = np.isfinite(loss)
+    kept = accuracy[finite]
+    columns = {
+        "test accuracy": kept.mean(),
+        "std": kept.std(),
+        "test loss": loss[finite].mean(),
+        "std of loss": loss[finite].std(),
+        "runs": finite.sum(),
+        "not started": (kept < 2 * chance).sum(),
+        "diverged": (~finite).sum(),
+    }
+    table = finite.T.iloc[:, :0].assign(**columns)
+    table.columns.name = None
+    return table
+
+
+def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Return `first` minus every other scheme at the end: accuracy in percentage points, then loss.
+
+    A run whose test loss is not finite counts as lost in both figures.
+    The columns are the fields of :class:`PairedDifference`; the rows are (figure, difference).
+
+    Args:
+        results: what :func:`fracrepro.nn.train.train` returns.
+        first: the scheme to compare; ValueError if the results have none of it.
+    """
+    import pandas as pd
+
+    order = list(dict.fromkeys(results["scheme"]))
+    choice("first", first, tuple(order))
+    loss = final_figures(results, "test_loss")
+    accuracy = 100 * final_figures(results, "test_accuracy")[np.isfinite(loss)]
+    rows = {
+        (figure, f"{first} - {other}"): dataclasses.asdict(paired_difference(values[first], values[other]))
+        for figure, values in (("test accuracy", accuracy), ("test loss", loss))
+        for other in order
+        if other != first
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def paired_difference(

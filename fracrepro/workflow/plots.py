@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 # One colour a scheme, the same on all pages; seaborn's "colorblind" palette.
@@ -49,3 +50,55 @@ def use_style() -> None:
 def points_with_intervals(axes: Axes, x: Any, estimate: Any, half_width: Any, **style: Any) -> None:
     """Draw a simulation as points with intervals, so that theory can be a line on the same axes."""
     axes.errorbar(x, estimate, yerr=half_width, fmt="o", markersize=4, capsize=2, linewidth=1.2, **style)
+
+
+def training_curves(results: pd.DataFrame) -> None:
+    """Draw loss and accuracy over the epochs: the mean over runs, and the 95 % Student interval of the mean.
+
+    A run whose loss stops being finite is left out from its first epoch on.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from scipy import stats
+
+    lost = results.loc[~np.isfinite(results["test_loss"]), ["scheme", "seed"]].drop_duplicates()
+    kept = results.merge(lost, how="left", indicator=True).query("_merge == 'left_only'")
+    _, panels = plt.subplots(2, 2, figsize=(7.6, 5.4), sharex=True)
+    figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    for axes, figure in zip(panels.flat, figures, strict=True):
+        for scheme, group in kept.groupby("scheme", sort=False):
+            summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
+            quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
+            half_width = quantile * summary["sem"].fillna(0.0)
+            colour, mean = SCHEME_COLOURS[str(scheme)], summary["mean"]
+            axes.plot(mean.index, mean, color=colour, label=str(scheme).replace("_", " "))
+            axes.fill_between(
+                mean.index, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0
+            )
+        axes.set_title(figure.replace("train", "training").replace("_", " "))
+    for axes in panels[1]:
+        axes.set_xlabel("epoch")
+    panels[0, 0].legend()
+
+
+def paired_points(results: pd.DataFrame, first: str) -> None:
+    """Draw the paired differences in final test accuracy: a point for each seed, and the mean."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from fracrepro.nn.compare import final_figures, paired_difference
+
+    finite = np.isfinite(final_figures(results, "test_loss"))
+    accuracy = 100 * final_figures(results, "test_accuracy")[finite]
+    others = [scheme for scheme in dict.fromkeys(results["scheme"]) if scheme != first]
+    _, axes = plt.subplots(figsize=(7.2, 1.2 + 0.7 * max(len(others), 1)))
+    for row, other in enumerate(others):
+        differences = accuracy[first] - accuracy[other]
+        axes.plot(differences, np.full(len(differences), row + 0.15), ".", color="0.5", markersize=5)
+        found = paired_difference(accuracy[first], accuracy[other])
+        spread = [[found.mean - found.low], [found.high - found.mean]]
+        axes.errorbar(found.mean, row - 0.1, xerr=spread, fmt="o", color=SCHEME_COLOURS[other], capsize=3)
+    axes.axvline(0, color="0.4", linewidth=1)
+    axes.set_yticks(range(len(others)), [f"{first} - {other}".replace("_", " ") for other in others])
+    axes.set_ylim(-0.6, max(len(others), 1) - 0.4)
+    axes.set_xlabel("difference in test accuracy, percentage points")

@@ -89,3 +89,43 @@ def test_final_figures_takes_the_last_epoch():
     table = compare.final_figures(pd.DataFrame(rows), "test_loss")
     assert table.loc[1, "bb"] == 212
     assert table.shape == (2, 2)
+
+
+def results(runs):
+    """Two epochs of runs given as (scheme, seed, final accuracy, final loss)."""
+    rows = [
+        {"scheme": scheme, "seed": seed, "epoch": epoch, "test_accuracy": a * epoch / 2, "test_loss": loss}
+        for scheme, seed, a, loss in runs
+        for epoch in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+RUNS = [
+    ("kaiming", 0, 0.9, 0.3),
+    ("kaiming", 1, 0.15, 2.2),
+    ("kaiming", 2, 0.8, 0.5),
+    ("fractional", 0, 0.95, 0.2),
+    ("fractional", 1, 0.85, 0.4),
+    ("fractional", 2, 0.0, math.nan),
+]
+
+
+def test_endpoints_count_what_they_leave_out():
+    table = compare.endpoints(results(RUNS), chance=0.1)
+    assert list(table.index) == ["kaiming", "fractional"]
+    assert table.loc["fractional", "test accuracy"] == pytest.approx(0.9, rel=1e-12)
+    assert table.loc["kaiming", "test accuracy"] == pytest.approx((0.9 + 0.15 + 0.8) / 3, rel=1e-12)
+    assert table[["runs", "not started", "diverged"]].to_numpy().tolist() == [[3, 1, 0], [2, 0, 1]]
+
+
+def test_comparisons_leave_a_pair_out_when_one_of_it_diverged():
+    table = compare.comparisons(results(RUNS), "fractional")
+    accuracy = table.loc[("test accuracy", "fractional - kaiming")]
+    assert (accuracy["pairs"], accuracy["lost"]) == (2, 1)
+    assert accuracy["mean"] == pytest.approx((5 + 70) / 2, rel=1e-12)
+    assert table.loc[("test loss", "fractional - kaiming"), "mean"] == pytest.approx(
+        (-0.1 - 1.8) / 2, rel=1e-12
+    )
+    with pytest.raises(ValueError, match="first = 'xavier'"):
+        compare.comparisons(results(RUNS), "xavier")
