@@ -1,8 +1,9 @@
 """Complex moments E Y^q of the one-layer factor: the transform that Fourier inversion needs.
 
 Y is R² given R > 0, scaled to mean 1 (for orthogonal weights, R²/χ²_d scaled likewise).
-Each q gets its own ray t = e^{x - iθ} in the integrals of `_factor`: 1/Γ(-q) grows like e^{π|u|/4} along
-q = (s + iu)/2, and the ray through the saddle point takes that growth back.
+The integrals of `_factor` are taken along rays t = e^{x - iθ}: 1/Γ(-q) grows like e^{π|v|/2} along q = p + iv,
+and the ray near the saddle point takes that growth back.
+Neighbouring q share a ray, and what then remains is a Fourier sum.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from fracrepro.theory._special import log_gamma_ratio
 from fracrepro.theory.activations import Activation
 
 _CHUNK = 1 << 18  # complex numbers held at once, 4 MiB an array
-# Rays may lose a factor e^2 of accuracy, which keeps them off the imaginary axis for small u.
+# Rays may lose a factor e^2 of accuracy, which keeps them off the imaginary axis for small v.
 _LOSS = 2.0
+_SPREAD = 1.5  # ratio of the frequencies that share a ray
 _TERMS_BELOW = 1e-24  # binomial terms smaller than this, relative to the largest, are left out
 
 
@@ -39,10 +41,11 @@ class ComplexMoments:
         return self.layer.has_atom and len(live) == 1 and live[0].low == live[0].high
 
     def log_power(self, q: np.ndarray) -> np.ndarray:
-        """log E Y^q for q of one common real part, above -order/2 and, unless `is_mixture`, below 2."""
-        # Close to the real axis one real integrand serves all q, which is faster than the sum over N.
-        one_ray = -0.4 < q[0].real < 1.8 and np.abs(q.imag).max() <= 2.0 * _LOSS / math.pi
-        if self.is_mixture and not one_ray:
+        """log E Y^q for q = p + iv, one real part p and equally spaced v ≥ 0 in rising order.
+
+        p must lie above -order/2 and, unless `is_mixture`, below 2.
+        """
+        if self.is_mixture:
             return self.log_restricted(q, 1, self.layer.width + 1)
         if q[0].real > -0.75 or self.layer.activation.is_linear:
             return self._around_gamma(q)
@@ -53,11 +56,7 @@ class ComplexMoments:
         layer = self.layer
         low, high, log_mass = self._window(q[0].real, low, high)
         if self.is_mixture:
-            live = layer.activation.live
-            n = np.arange(low, high)[:, None] / 2.0
-            scale = 2.0 * live[0].high ** 2 * layer.alive / layer.mean
-            log_terms = log_mass[:, None] + q * (log_gamma_ratio(n, q) + np.log(n * scale))
-            result = _log_sum(log_terms, axis=0)
+            result = self._mixture(q, low, log_mass)
         else:
             mass = np.exp(log_mass)
             survival = math.log(layer.activation.survival)
@@ -69,6 +68,39 @@ class ComplexMoments:
 
             result = self._direct(q, log_transform, order=low)
         return self._without_gamma(q, result)
+
+    def _mixture(self, q: np.ndarray, low: int, log_mass: np.ndarray) -> np.ndarray:
+        """log Σ_n P(N = n) E[(2 a² G_{n/2})^q], with Γ(n/2 + q) by its recurrence from the largest terms.
+
+        A term and the next but one differ by the factor (n/2 + q)/(n/2) of Γ and the ratio of the masses,
+        so that two chains of products, up and down from the top, replace a gamma function per term.
+        """
+        layer = self.layer
+        scale = 2.0 * layer.activation.live[0].high ** 2 * layer.alive / layer.mean
+        half = np.arange(low, low + len(log_mass)) / 2.0
+        p = q[0].real
+        size = log_mass + special.gammaln(half + p) - special.gammaln(half)
+        top = min(int(size.argmax()), max(len(half) - 2, 0))
+        starts = half[top : top + 2]
+        # Both chains relative to the larger start; the binomial masses carry the rest.
+        log_first = log_mass[top : top + 2, None] + q * (
+            log_gamma_ratio(starts[:, None], q) + np.log(starts[:, None] * scale)
+        )
+        reference = log_first[np.argmax(log_first[:, 0].real)]
+        first = np.exp(log_first - reference)
+        total = np.zeros_like(q)
+        for rows in self._chunks(len(q), len(half)):
+            for parity in range(len(starts)):
+                total[rows] += self._chain(q[rows], half, log_mass, top + parity) * first[parity, rows]
+        return np.log(total) + reference
+
+    @staticmethod
+    def _chain(q: np.ndarray, half: np.ndarray, log_mass: np.ndarray, start: int) -> np.ndarray:
+        """Σ over n = start, start ± 2, … of the terms of `_mixture` relative to the one at `start`."""
+        up, down = half[start:-2:2], half[start - 2 :: -2] if start >= 2 else half[:0]
+        rise = np.exp(np.diff(log_mass[start::2]))[:, None] * (1.0 + q / up[:, None])
+        fall = np.exp(np.diff(log_mass[start::-2]))[:, None] / (1.0 + q / down[:, None])
+        return 1.0 + np.cumprod(rise, axis=0).sum(axis=0) + np.cumprod(fall, axis=0).sum(axis=0)
 
     def restricted_mass(self, low: int) -> float:
         """P(1 ≤ N < low | N ≥ 1)."""
@@ -96,44 +128,45 @@ class ComplexMoments:
         log_gamma = q * log_gamma_ratio(self.layer.shape, q)
         if self.layer.activation.is_linear:
             return log_gamma if self.weights == "gaussian" else np.zeros_like(log_gamma)
-        u = 2.0 * np.abs(q.imag)
-        angle = np.maximum(0.0, math.pi / 2 - 2.0 * _LOSS / np.maximum(u, 1e-9))
+        p, v = q[0].real, q.imag
 
         def log_size(ray: float, x: np.ndarray) -> np.ndarray:
             scale, bracket = self.layer.bracket(x, ray)
             with np.errstate(divide="ignore"):
-                return scale.real + np.log(np.abs(bracket)) - q[0].real * x
+                return scale.real + np.log(np.abs(bracket)) - p * x
 
-        rates = 2.0 - q[0].real, self.layer.order / 2 + q[0].real
-        x, step = self._grid(*rates, q, angle.max(), log_size)
+        rays = _rays_of_gamma(v)
+        rates = 2.0 - p, self.layer.order / 2 + p
+        x, step = self._grid(*rates, q, rays[-1][1], log_size)
         correction = np.empty_like(q)
-        for rows in self._chunks(len(q), len(x)):
-            ray = angle[rows, None] * np.sign(q[rows, None].imag)
-            scale, bracket = self.layer.bracket(x, ray if ray.any() else 0.0)
-            log_t = x - 1j * ray
+        for rows, angle in rays:
+            scale, bracket = self.layer.bracket(x, angle)
+            log_size_here = scale - p * x
+            top = float(log_size_here.real.max())
+            integral = _fourier(v[rows], x, np.exp(log_size_here - top) * bracket)
             front = special.loggamma(2.0 - q[rows]) + log_gamma[rows]
-            terms = np.exp(scale - q[rows, None] * log_t - front[:, None]) * bracket
-            correction[rows] = terms.sum(axis=1) * step
+            correction[rows] = step * integral * np.exp(top + 1j * angle * q[rows] - front)
         log_ratio = special.log1p(q * (q - 1.0) * correction)
         return log_ratio if self.weights == "orthogonal" else log_gamma + log_ratio
 
     def _direct(
         self, q: np.ndarray, transform: Callable[[np.ndarray], np.ndarray], order: int | None = None
     ) -> np.ndarray:
-        """log of (1/Γ(-q)) ∫ L(t) t^{-q-1} dt on the ray through the saddle point t ∝ -q, for Re q < 0."""
-        p = q[0].real
+        """log of (1/Γ(-q)) ∫ L(t) t^{-q-1} dt on rays near the saddle point t ∝ -q, for Re q < 0."""
+        p, v = q[0].real, q.imag
         order = self.layer.order if order is None else order
-        angle = np.arctan2(np.abs(q.imag), -p) * np.sign(q.imag)
 
         def log_size(ray: float, x: np.ndarray) -> np.ndarray:
             return transform(x - 1j * ray).real - p * x
 
-        x, step = self._grid(-p, order / 2 + p, q, np.abs(angle).max(), log_size)
+        rays = _rays_of_saddles(p, v)
+        x, step = self._grid(-p, order / 2 + p, q, rays[-1][1], log_size)
         result = np.empty_like(q)
-        for rows in self._chunks(len(q), len(x)):
-            log_t = x - 1j * angle[rows, None]
-            log_terms = transform(log_t) - q[rows, None] * log_t
-            result[rows] = _log_sum(log_terms + math.log(step), axis=1) - special.loggamma(-q[rows])
+        for rows, angle in rays:
+            log_terms = transform(x - 1j * angle) - p * x
+            top = float(log_terms.real.max())
+            integral = _fourier(v[rows], x, np.exp(log_terms - top))
+            result[rows] = np.log(step * integral) + top + 1j * angle * q[rows] - special.loggamma(-q[rows])
         return result
 
     def _grid(
@@ -165,9 +198,49 @@ class ComplexMoments:
         return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def _log_sum(log_terms: np.ndarray, axis: int) -> np.ndarray:
-    top = np.max(log_terms.real, axis=axis, keepdims=True)
-    return np.log(np.exp(log_terms - top).sum(axis=axis)) + np.squeeze(top, axis)
+def _rays_of_gamma(v: np.ndarray) -> list[tuple[slice, float]]:
+    """Groups of neighbouring frequencies and the angle of the ray that serves each.
+
+    The best angle for one v leaves a factor e^_LOSS of accuracy; over a group it is e^_LOSS at most.
+    """
+    rays = []
+    start = 0
+    while start < len(v):
+        largest = max(_SPREAD * v[start], 2.0 * _LOSS / math.pi)
+        stop = int(np.searchsorted(v, largest, side="right"))
+        rays.append((slice(start, stop), max(0.0, math.pi / 2 - _LOSS / max(v[stop - 1], 1e-9))))
+        start = stop
+    return rays
+
+
+def _rays_of_saddles(p: float, v: np.ndarray) -> list[tuple[slice, float]]:
+    """The same for rays through saddle points at the angles arctan(v/|p|).
+
+    A ray off by δ loses the factor exp(δ²|p|/(2 cos²)), so δv ≤ √(2(p² + v²)/|p|) keeps the loss below e.
+    """
+    rays = []
+    start = 0
+    while start < len(v):
+        half = math.sqrt(2.0 * (p * p + v[start] ** 2) / -p)
+        stop = int(np.searchsorted(v, v[start] + 2.0 * half, side="right"))
+        middle = (v[start] + v[stop - 1]) / 2.0
+        rays.append((slice(start, stop), math.atan2(middle, -p)))
+        start = stop
+    return rays
+
+
+def _fourier(v: np.ndarray, x: np.ndarray, f: np.ndarray) -> np.ndarray:
+    """Σ_m f_m exp(-i v_j x_m) for equally spaced v_j.
+
+    With v_j = v₀ + (J B + b) h the exponential is a product, and √n columns of each kind replace n.
+    """
+    count = len(v)
+    size = math.isqrt(count - 1) + 1
+    step = (v[-1] - v[0]) / max(count - 1, 1)
+    fine = np.exp(np.multiply.outer(-1j * x, step * np.arange(size)))
+    starts = v[0] + step * np.arange(0, count, size)
+    coarse = np.exp(np.multiply.outer(-1j * starts, x)) * f
+    return (coarse @ fine).ravel()[:count]
 
 
 @lru_cache(maxsize=16)

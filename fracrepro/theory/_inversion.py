@@ -26,8 +26,10 @@ from fracrepro.theory._factor import Factor
 # Negligible: e^-40 = 4e-18.
 _NEGLIGIBLE = 40.0
 _MOST_POINTS = 1 << 15
-# Lines in units of one over the standard deviation; the saddle point for x = mean - z sd lies near -z.
-_UNITS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 11.0, 14.0)
+_ROWS = 1 << 12  # points x taken at once
+# Lines in units of one over the standard deviation; the saddle point for x = mean - z sd lies near -z,
+# and a line off by δ loses a factor e^(δ²/2) of accuracy, here at most e^0.8.
+_UNITS = (0.7, 2.0, 4.0, 6.0, 8.5, 11.0, 14.0)
 _HIGHEST = 2.6  # the formula for complex moments ends at s = 4
 _HALFWAY = 0.5  # line for what the pole at s = -1 contributes
 
@@ -44,12 +46,18 @@ class Line:
     def integrate(self, x: np.ndarray, power: int) -> np.ndarray:
         """(1/2πi) ∫ M(s) e^{-sx} s^{-power} ds; power 0 gives the density, 1 the distribution function."""
         values = self.values / self.points**power
+        # On the points u = (J B + b) Δ the phase is a product, so that 2√n exponentials serve n points.
+        size = math.isqrt(len(values) - 1) + 1
+        step = self.points[-1].imag / max(len(values) - 1, 1)
+        table = np.zeros((math.ceil(len(values) / size), size), dtype=complex)
+        table.ravel()[: len(values)] = values
         result = np.empty(len(x))
-        size = max(1, (1 << 18) // len(values))
-        for start in range(0, len(x), size):
-            part = x[start : start + size]
-            phase = np.exp(-1j * np.multiply.outer(part, self.points.imag))
-            result[start : start + size] = (phase @ values).real * np.exp(self.exponent - self.tilt * part)
+        for start in range(0, len(x), _ROWS):
+            part = x[start : start + _ROWS]
+            fine = np.exp(np.multiply.outer(part, -1j * step * np.arange(size)))
+            coarse = np.exp(np.multiply.outer(part, -1j * step * size * np.arange(len(table))))
+            total = ((fine @ table.T) * coarse).sum(axis=1).real
+            result[start : start + _ROWS] = total * np.exp(self.exponent - self.tilt * part)
         return result
 
 
@@ -120,16 +128,17 @@ class SumLaw:
     @cached_property
     def _bounds(self) -> np.ndarray:
         """log M on the lines proper."""
-        return np.array([self._log_mean_power(tilt) for tilt in self._tilts.tolist()])
+        return self._log_mean_powers(self._tilts)
 
-    def _log_mean_power(self, tilt: float) -> float:
+    def _log_mean_powers(self, tilts: np.ndarray) -> np.ndarray:
+        """log M at real points."""
         if self.moments.is_mixture:
-            return float(self._log_power(np.array([tilt + 0j]))[0].real)
-        q = np.array([tilt / 2.0])
+            return np.array([self._log_power(np.array([tilt + 0j]))[0].real for tilt in tilts.tolist()])
+        q = tilts / 2.0
         rate = self.layer.scaled_log_moment(q)
         if self.weights == "gaussian":
             rate = rate + self.layer.gamma_ratio(q)
-        return float(self.depth * q[0] * rate[0])
+        return self.depth * q * rate
 
     def _deep_bounds(self, x: np.ndarray) -> np.ndarray:
         """Size of the integrands on the lines left of the pole, or of the rest that goes with each."""
@@ -141,7 +150,7 @@ class SumLaw:
 
     @cached_property
     def _halfway_exponent(self) -> float:
-        return self._log_mean_power(-_HALFWAY)
+        return float(self._log_mean_powers(np.array([-_HALFWAY]))[0])
 
     @cached_property
     def _deep_exponents(self) -> np.ndarray:
