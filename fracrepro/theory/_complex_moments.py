@@ -1,7 +1,7 @@
 """Complex moments E Y^q of the one-layer factor: the transform that Fourier inversion needs.
 
 Y is R² given R > 0, scaled to mean 1 (for orthogonal weights, R²/χ²_d scaled likewise).
-The integrals of `_factor` are taken along rays t = e^{x - iθ}: 1/Γ(-q) grows like e^{π|v|/2} along q = p + iv,
+The integrals of `_factor` are taken along rays t = e^{x - iθ}: 1/Γ(-q) grows as e^{π|v|/2} along q = p + iv,
 and the ray near the saddle point takes that growth back.
 Neighbouring q share a ray, and what then remains is a Fourier sum.
 """

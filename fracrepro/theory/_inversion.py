@@ -74,15 +74,18 @@ class SumLaw:
         # One layer's transform has an absolute error of up to 1e-12; a power of it is negligible.
         self._end = 24.0 if depth == 1 else 36.0
         self._lines: dict[tuple[float, int], Line] = {}
-        edge = 0.6 * layer.order if layer.has_atom else layer.order - 0.4
         units = np.array(_UNITS) / sd
+        deep = layer.has_atom & (units < layer.width - 4)
+        # Near the pole the line gets costly; where no deep line takes over it must go closer.
+        edge = (0.6 if deep.any() else 0.8) if layer.has_atom else layer.order - 0.4
         below = units[units < edge]
-        self._tilts = -below if below.size else np.array([-0.5 * layer.order])
+        if len(below) < len(units) and not np.any(below > 0.8 * edge):
+            below = np.append(below, edge)
+        self._tilts = -below
         if weights == "gaussian":  # an orthogonal layer's factor is bounded: one side serves all x
-            self._tilts = np.append(
-                self._tilts, units if self.moments.is_mixture else units[units < _HIGHEST]
-            )
-        self._deep = -units[(units >= edge) & (units < layer.width - 4)] if layer.has_atom else units[:0]
+            above = units if self.moments.is_mixture else units[units < _HIGHEST]
+            self._tilts = np.append(self._tilts, above if above.size else _HIGHEST)
+        self._deep = -units[deep & (units >= edge)]
 
     @property
     def reach(self) -> float:

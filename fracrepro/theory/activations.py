@@ -251,18 +251,24 @@ def _transform(part: Component, t: np.ndarray) -> np.ndarray:
     return np.where(close, 1.0 - t * _mean_power(part, 2) + _remainder(part, np.where(close, t, 0.0)), far)
 
 
-_NODES, _WEIGHTS = special.roots_legendre(24)
+# Terms of the binomial series used where |2 A² t| < 1/4: the first one left out is below 1e-17 of the sum.
+_TERMS = 30
 
 
 def _remainder(part: Component, t: np.ndarray) -> np.ndarray:
     """Mean of (1 + 2 A² t)^(-1/2) - 1 + A² t over one component."""
     if part.low == part.high:
         return _point_remainder(part.low**2 * t)
-    # Near t = 0 the closed form cancels; Gauss-Legendre over the slope is exact to rounding there.
-    near = 2.0 * part.high**2 * np.abs(t) < 0.25
+    # Near t = 0 the closed form cancels; there the binomial series serves, with the means of A^(2j).
+    y = 2.0 * part.high**2 * t
+    near = np.abs(y) < 0.25
     result = np.empty_like(t)
-    slopes = (part.low + part.high) / 2 + (part.high - part.low) / 2 * _NODES
-    result[near] = _point_remainder(np.multiply.outer(t[near], slopes**2)) @ (_WEIGHTS / 2)
+    inside = y[near]
+    scaled = Component(part.low / part.high, 1.0, 1.0)
+    series = np.zeros_like(inside)
+    for j in range(_TERMS, 1, -1):
+        series = (series + float(special.binom(-0.5, j)) * _mean_power(scaled, 2 * j)) * inside
+    result[near] = series * inside
     rest = t[~near]
     if rest.size:
         result[~near] = _transform(part, rest) - 1.0 + _mean_power(part, 2) * rest
