@@ -1,0 +1,153 @@
+"""The page on the backward pass: reported values, corners, error rates of its test, refusals."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import fracrepro as fr
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+PROJECT = Project(Path(__file__).resolve().parents[2])
+NAME = "08_backward"
+
+
+def run(tmp_path, **chosen):
+    overrides = {"networks": "50"} | chosen
+    [outcome] = notebooks.run(PROJECT, [NAME], profile="quick", overrides=overrides, output=tmp_path)
+    assert outcome.error == ""
+    return outcome.record["values"]
+
+
+def relu_moment(s, width):
+    """E R^s of the rectifier from its binomial mixture of chi laws."""
+    return math.fsum(
+        math.comb(width, n)
+        / 2**width
+        * 2 ** (s / 2)
+        * math.exp(math.lgamma((n + s) / 2) - math.lgamma(n / 2))
+        for n in range(1, width + 1)
+    )
+
+
+def check_identities(values):
+    assert values["backward_deviation"] < 1e-12
+    assert abs(values["fan_in_deviation"]) < 1e-12
+    assert abs(values["fan_out_deviation"]) < 1e-12
+    for name in (
+        "rejected_critical",
+        "ks_rejected",
+        "balance_rejected",
+        "loss_rejected",
+        "unbroken_rejected",
+    ):
+        assert not values[name], name
+
+
+def test_the_backward_walk_keeps_its_moment_and_every_control_is_rejected(book):
+    record = book.record(NAME)
+    values, chosen = record["values"], record["parameters"]
+    width, depth, s = chosen["width"], chosen["depth"], chosen["s"]
+    check_identities(values)
+    assert values["test_power"] > 0.95
+    for name in ("rejected_control", "balance_control_rejected", "loss_control_rejected"):
+        assert values[name], name
+    kaiming = ((2 / width) ** (s / 2) * relu_moment(s, width)) ** depth
+    assert values["kaiming_moment"] == pytest.approx(kaiming, rel=1e-10)
+
+
+def test_a_loss_makes_the_gradient_grow_by_the_stated_factor(book):
+    record = book.record(NAME)
+    values, chosen = record["values"], record["parameters"]
+    d, m, depth = chosen["width"], chosen["outputs"], chosen["depth"]
+    q = m - (m - 1) * (1 - 2 / d) ** depth  # Q relaxes from 1 to U = m, in units of 1/d
+    assert values["loss_growth"] == pytest.approx((m + (d - 1) * q) / (m + d - 1), rel=1e-12)
+    assert values["loss_limit"] == pytest.approx(d * m / (m + d - 1), rel=1e-12)
+    assert values["entropy_growth"] < values["loss_growth"] / 2
+
+
+def test_symmetric_biases_keep_the_law_and_other_changes_break_it(book):
+    values = book.record(NAME)["values"]
+    assert not values["bias_symmetric_rejected"]
+    assert values["bias_constant_rejected"]
+    assert values["sum_rejected"]
+    assert values["tanh_rejected"]
+    assert values["shared_spread"] > 1.5 * values["exact_spread"]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"activation": "linear", "depth": "2", "s": "2", "width": "16", "outputs": "1"},
+        {"activation": "relu", "width": "1"},
+        {"activation": "leaky_relu", "negative_slope": "-10", "width": "2", "depth": "100", "s": "0.01"},
+    ],
+)
+def test_other_activations_widths_and_orders(chosen, tmp_path):
+    values = run(tmp_path, **chosen)
+    check_identities(values)
+    if chosen["activation"] == "linear":
+        assert values["kaiming_moment"] == pytest.approx(1.0, abs=1e-12)  # s = 2 is Kaiming
+        assert values["loss_growth"] == pytest.approx(1.0, rel=1e-4)  # one output: U = Q, up to 2^-16
+    elif chosen["activation"] == "relu":
+        assert values["alive_networks"] == 0  # each is alive with probability 2^-20
+    else:
+        assert values["rejected_control"]
+        assert values["published_worst"] == "undefined"
+
+
+def test_the_exact_second_moment_of_a_loss_gradient_by_weights_drawn_here():
+    """Width 4, three layers, 2 outputs: the recursion of the page against plain numpy."""
+    rng = np.random.default_rng(7)
+    n, d, m, depth = 100_000, 4, 2, 3
+    x = np.ones((n, d, 1)) / 2
+    layers = []
+    for _ in range(depth):
+        w = rng.standard_normal((n, d, d)) * math.sqrt(2 / d)
+        z = w @ x
+        x = np.maximum(z, 0)
+        layers.append((w, z > 0))
+    v = rng.standard_normal((n, m, d)) / math.sqrt(d)
+    o = v @ x
+    length = np.linalg.norm(o, axis=1, keepdims=True)
+    g = v.mT @ (o / np.where(length > 0, length, 1))
+    for w, mask in reversed(layers):
+        g = w.mT @ (mask * g)
+    squares = np.square(g).sum(axis=(1, 2))
+    u, q = m / d, 1 / d
+    for _ in range(depth):
+        q += 2 / d * (1 - 2**-d) * (u - q)
+    error = squares.std() / math.sqrt(n)
+    assert abs(squares.mean() - (u + (d - 1) * q)) < 4 * error
+    assert abs(squares.mean() - (m + d - 1) / d) > 20 * error  # refuted: the independent one
+
+
+def test_kolmogorov_and_smirnov_reject_as_often_as_stated():
+    """200 seeds at the page's level: false alarms at the right law, power at Kaiming's, at 300 networks."""
+    width, depth, phi = 64, 20, fr.ReLU()
+    exact, kaiming = (fr.critical_variance(s, width, phi) for s in (1.0, 2.0))
+    laws = [fr.LogNormLaw(depth, width, phi, variance) for variance in (exact, kaiming)]
+    grid = np.linspace(-8, 8, 4001)
+    tables = [law.cdf(grid) for law in laws]
+    rejections = np.zeros(2)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        sample = fr.simulate_log_norms(300, depth, width, phi, exact, rng=rng)[:, -1]
+        for i, table in enumerate(tables):
+            pvalue = stats.kstest(sample, lambda x, table=table: np.interp(x, grid, table)).pvalue
+            rejections[i] += pvalue < 0.01
+    assert rejections[0] <= 8  # binomial(200, 0.01) exceeds 8 with probability 2e-4
+    assert rejections[1] >= 180
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": "0"}, {"depth": "1"}, {"s": "2.1"}, {"outputs": "0"}, {"activation": "tanh"}]
+)
+def test_a_value_out_of_range_stops_the_run_before_a_kernel_starts(wrong, monkeypatch):
+    monkeypatch.setattr(notebooks, "execute", lambda task: pytest.fail("a kernel was started"))
+    [key] = wrong
+    with pytest.raises(ValueError, match=f"{key} = "):
+        notebooks.run(PROJECT, [NAME], profile="quick", overrides=wrong)
