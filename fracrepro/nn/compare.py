@@ -89,9 +89,9 @@ def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
 
 
 def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Return `first` minus every other scheme at the end: accuracy in percentage points, then loss.
+    """Return `first` minus every other scheme at the end: accuracies in percentage points, then loss.
 
-    A run whose test loss is not finite counts as lost in both figures.
+    A run whose test loss is not finite counts as lost in every figure.
     The columns are the fields of :class:`PairedDifference`; the rows are (figure, difference).
 
     Args:
@@ -103,10 +103,14 @@ def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
     order = list(dict.fromkeys(results["scheme"]))
     choice("first", first, tuple(order))
     loss = final_figures(results, "test_loss")
-    accuracy = 100 * final_figures(results, "test_accuracy")[np.isfinite(loss)]
+    finals = {
+        "training accuracy": 100 * final_figures(results, "train_accuracy")[np.isfinite(loss)],
+        "test accuracy": 100 * final_figures(results, "test_accuracy")[np.isfinite(loss)],
+        "test loss": loss,
+    }
     rows = {
         (figure, f"{first} - {other}"): dataclasses.asdict(paired_difference(values[first], values[other]))
-        for figure, values in (("test accuracy", accuracy), ("test loss", loss))
+        for figure, values in finals.items()
         for other in order
         if other != first
     }

@@ -94,7 +94,8 @@ def test_final_figures_takes_the_last_epoch():
 def results(runs):
     """Two epochs of runs given as (scheme, seed, final accuracy, final loss)."""
     rows = [
-        {"scheme": scheme, "seed": seed, "epoch": epoch, "test_accuracy": a * epoch / 2, "test_loss": loss}
+        {"scheme": scheme, "seed": seed, "epoch": epoch, "train_accuracy": a, "test_accuracy": a * epoch / 2}
+        | {"test_loss": loss}
         for scheme, seed, a, loss in runs
         for epoch in (1, 2)
     ]
