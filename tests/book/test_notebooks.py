@@ -80,7 +80,9 @@ def test_a_value_out_of_range_stops_the_run_before_a_kernel_starts(name, wrong, 
 def test_moment_preservation_finds_the_theorem_and_rejects_the_control(book):
     values = book.record("02_moment_preservation")["values"]
     assert values["largest_deviation"] < 1e-13
-    assert values["percent_above_kaiming"] == pytest.approx(100 * 5 / (4 * 64), rel=0.03)  # first order in 1/width
+    assert values["percent_above_kaiming"] == pytest.approx(
+        100 * 5 / (4 * 64), rel=0.03
+    )  # first order in 1/width
     assert values["test_power"] > 0.999
     assert not values["rejected_exact"]
     assert values["rejected_control"]
@@ -96,9 +98,22 @@ def test_mnist_reports_every_scheme_and_its_paired_difference(book):
         assert 0 <= values[f"accuracy_{scheme}"] <= 1
         assert values[f"not_started_{scheme}"] + values[f"diverged_{scheme}"] <= 2 * chosen["runs"]
     gap = 100 * (values["accuracy_fractional"] - values["accuracy_kaiming"])
-    assert values["difference"] == pytest.approx(gap, abs=1e-9)
-    assert values["difference_low"] < values["difference"] < values["difference_high"]
-    assert values["interval_excludes_zero"] == (values["difference_low"] * values["difference_high"] > 0)
+    assert values["live_mean"] == pytest.approx(gap, abs=1e-9)
+    assert values["live_low"] < values["live_mean"] < values["live_high"]
+    assert values["schemes_differ_only_in_scale"]
+
+
+def test_mnist_reads_the_record(book):
+    import pandas as pd
+    from scipy import stats
+
+    recorded = pd.read_csv(ROOT / "recorded" / "mnist.csv")
+    last = recorded[recorded["epoch"] == 30].pivot(index="seed", columns="scheme", values="test_accuracy")
+    values = book.record("09_mnist")["values"]
+    expected = stats.ttest_rel(100 * last["fractional"], 100 * last["kaiming"]).confidence_interval(0.95)
+    assert (values["record_low_kaiming"], values["record_high_kaiming"]) == pytest.approx(
+        tuple(expected), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,7 +124,13 @@ def test_a_second_run_executes_nothing(book, name):
 
 def test_papermill_alone_runs_a_notebook_as_its_users_expect(tmp_path):
     out = tmp_path / "out.ipynb"
-    command = [sys.executable, "-m", "papermill", str(PROJECT.notebook_path("02_moment_preservation")), str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(PROJECT.notebook_path("02_moment_preservation")),
+        str(out),
+    ]
     command += ["-p", "s", "1.5", "-p", "width", "32", "-p", "networks", "500", "--no-progress-bar"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
     assert result.returncode == 0, result.stderr

@@ -66,9 +66,10 @@ def test_code_that_only_draws_is_folded(book):
 
 
 def test_internal_links_and_anchors_lead_somewhere(book):
-    anchors = {path.resolve(): {tag["id"] for tag in soup.find_all(id=True)} for path, soup in zip(
-        pages(book).values(), soups(book).values(), strict=True
-    )}
+    anchors = {
+        path.resolve(): {tag["id"] for tag in soup.find_all(id=True)}
+        for path, soup in zip(pages(book).values(), soups(book).values(), strict=True)
+    }
     for path, soup in zip(pages(book).values(), soups(book).values(), strict=True):
         for link in soup.select("article a[href]"):
             target, _, anchor = link["href"].partition("#")
@@ -76,7 +77,9 @@ def test_internal_links_and_anchors_lead_somewhere(book):
                 continue
             file = (path.parent / target).resolve() if target else path.resolve()
             assert file.exists(), f"{path.name}: {link['href']}"
-            assert not anchor or file not in anchors or anchor in anchors[file], f"{path.name}: {link['href']}"
+            assert not anchor or file not in anchors or anchor in anchors[file], (
+                f"{path.name}: {link['href']}"
+            )
 
 
 def test_theorems_are_numbered_boxes(book):
@@ -137,13 +140,19 @@ def test_a_browser_shows_every_page_without_complaint(book, served, browser, mod
     trouble = []
     for name in pages(book):
         page = context.new_page()
-        page.on("request", lambda r: r.url.startswith((served, "data:")) or trouble.append(f"foreign {r.url}"))
+        page.on(
+            "request", lambda r: r.url.startswith((served, "data:")) or trouble.append(f"foreign {r.url}")
+        )
         page.on("requestfailed", lambda r: trouble.append(f"failed {r.url}"))
         page.on("response", lambda r: r.status < 400 or trouble.append(f"{r.status} {r.url}"))
         page.on("pageerror", lambda error: trouble.append(f"error {error}"))
-        page.on("console", lambda m: m.type in ("log", "debug", "info") or trouble.append(f"{m.type} {m.text}"))
+        page.on(
+            "console", lambda m: m.type in ("log", "debug", "info") or trouble.append(f"{m.type} {m.text}")
+        )
         page.goto(f"{served}{name}.html", wait_until="networkidle")
-        has_math = bool(BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math"))
+        has_math = bool(
+            BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math")
+        )
         if has_math:
             page.wait_for_selector("mjx-container", timeout=20_000)
         if page.locator("mjx-merror").count():
@@ -154,5 +163,7 @@ def test_a_browser_shows_every_page_without_complaint(book, served, browser, mod
 
 
 def test_mathjax_comes_without_the_files_that_no_page_needs(book):
-    size = sum(path.stat().st_size for path in Path(book.site / "_static" / "mathjax").rglob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for path in Path(book.site / "_static" / "mathjax").rglob("*") if path.is_file()
+    )
     assert size < 3e6
