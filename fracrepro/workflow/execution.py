@@ -21,6 +21,10 @@ RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environ
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
+class OtherCodeError(RuntimeError):
+    """A worker's package is not the one that made the task."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What a worker needs to execute one notebook; `facts` go into the record as they are."""
@@ -48,10 +52,10 @@ def execute(task: Task) -> Outcome:
     """Execute `task` in a fresh kernel and return the notebook with its record in the metadata.
 
     A failing cell gives an Outcome whose `error` names the cell and the exception.
-    Raises RuntimeError when this machine's package differs from the one that made the task.
+    Raises OtherCodeError when this machine's package differs from the one that made the task.
     """
     if records.package_digest() != task.package_digest:
-        raise RuntimeError(
+        raise OtherCodeError(
             f"the worker on {os.uname().nodename} runs another version of the fracrepro code; "
             "install the caller's version there"
         )
