@@ -159,7 +159,8 @@ class ComplexMoments:
         def log_size(ray: float, x: np.ndarray) -> np.ndarray:
             return transform(x - 1j * ray).real - p * x
 
-        rays = _rays_of_saddles(p, v)
+        # An orthogonal layer needs E Y^q relative to the small E G^q, whose saddle points lie further round.
+        rays = _rays_of_saddles(q, math.inf if self.weights == "gaussian" else self.layer.shape)
         x, step = self._grid(-p, order / 2 + p, q, rays[-1][1], log_size)
         result = np.empty_like(q)
         for rows, angle in rays:
@@ -213,18 +214,22 @@ def _rays_of_gamma(v: np.ndarray) -> list[tuple[slice, float]]:
     return rays
 
 
-def _rays_of_saddles(p: float, v: np.ndarray) -> list[tuple[slice, float]]:
-    """The same for rays through saddle points at the angles arctan(v/|p|).
+def _rays_of_saddles(q: np.ndarray, shape: float) -> list[tuple[slice, float]]:
+    """The same for rays through the saddle points of (1 + t/b)^(-b) t^(-q), b = `shape`, or of e^-t t^(-q).
 
-    A ray off by δ loses the factor exp(δ²|p|/(2 cos²)), so δv ≤ √(2(p² + v²)/|p|) keeps the loss below e.
+    With c = |q (1 + q/b)| a ray off by δ loses at most about e^(δ² c/2), so that δ ≤ √(2/c) costs a factor e.
     """
+    angle = np.arctan2(q.imag, -q.real) + np.arctan2(q.imag / shape, 1.0 + q.real / shape)
+    curvature = np.abs(q * (1.0 + q / shape))
+    if math.isinf(shape):
+        curvature = np.abs(q * q / q.real)
     rays = []
     start = 0
-    while start < len(v):
-        half = math.sqrt(2.0 * (p * p + v[start] ** 2) / -p)
-        stop = int(np.searchsorted(v, v[start] + 2.0 * half, side="right"))
-        middle = (v[start] + v[stop - 1]) / 2.0
-        rays.append((slice(start, stop), math.atan2(middle, -p)))
+    while start < len(q):
+        reach = 2.0 * np.sqrt(2.0 / curvature[start:])
+        outside = np.flatnonzero(angle[start:] - angle[start] > reach)
+        stop = start + int(outside[0]) if outside.size else len(q)
+        rays.append((slice(start, stop), float(angle[start] + angle[stop - 1]) / 2.0))
         start = stop
     return rays
 

@@ -26,6 +26,7 @@ from fracrepro.theory._factor import Factor
 # Negligible: e^-40 = 4e-18.
 _NEGLIGIBLE = 40.0
 _MOST_POINTS = 1 << 15
+_MOST_WORK = 3e7
 _ROWS = 1 << 12  # points x taken at once
 # Lines in units of one over the standard deviation; the saddle point for x = mean - z sd lies near -z,
 # and a line off by δ loses a factor e^(δ²/2) of accuracy, here at most e^0.8.
@@ -82,10 +83,44 @@ class SumLaw:
         if len(below) < len(units) and not np.any(below > 0.8 * edge):
             below = np.append(below, edge)
         self._tilts = -below
-        if weights == "gaussian":  # an orthogonal layer's factor is bounded: one side serves all x
+        if weights == "gaussian" or self.moments.is_mixture:  # else the factor is bounded: one side serves
             above = units if self.moments.is_mixture else units[units < _HIGHEST]
             self._tilts = np.append(self._tilts, above if above.size else _HIGHEST)
         self._deep = -units[deep & (units >= edge)]
+        # Moments of very negative order may exceed the largest float; those lines are out of use.
+        finite = np.isfinite(self._bounds)
+        self._tilts, self._bounds = self._tilts[finite], self._bounds[finite]
+        if weights == "orthogonal":
+            self._keep_affordable_lines()
+
+    def _keep_affordable_lines(self) -> None:
+        """Drop the lines that would need too many points; ValueError if the nearest to 0 is one of them.
+
+        An orthogonal layer leaves the norm unchanged with probability P(all amplitudes equal), and its
+        density has algebraic edges, so that at small width and depth the transform hardly decays.
+        """
+        kept = np.array([self._affordable(tilt) for tilt in self._tilts.tolist()])
+        if not kept[np.abs(self._tilts).argmin()]:
+            raise ValueError(
+                f"width = {self.layer.width!r} at depth = {self.depth!r} with weights = 'orthogonal': need a "
+                "larger width or depth; here the law has point masses or a density too rough to invert"
+            )
+        self._tilts, self._bounds = self._tilts[kept], self._bounds[kept]
+
+    def _affordable(self, tilt: float) -> bool:
+        """Whether the transform decays within the frequencies that the allowed work reaches."""
+        step = 2.0 * math.pi / self._period(tilt, self._tilts, self._bounds)
+        last = _MOST_POINTS * step
+        if not self.moments.is_mixture:  # u/step points, each a sum over a grid of about 25 u points
+            last = min(last, math.sqrt(_MOST_WORK * step / 25.0))
+        exponent = float(self._bounds[self._tilts == tilt][0])
+        u = 8.0 / self.sd
+        while u < last:
+            log_value = self._log_power(tilt + 1j * u * np.linspace(0.9, 1.0, 4)).real - exponent
+            if log_value.max() < -self._end:
+                return True
+            u *= 1.4
+        return False
 
     @property
     def reach(self) -> float:
@@ -138,7 +173,8 @@ class SumLaw:
         if self.moments.is_mixture:
             return np.array([self._log_power(np.array([tilt + 0j]))[0].real for tilt in tilts.tolist()])
         q = tilts / 2.0
-        rate = self.layer.scaled_log_moment(q)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rate = self.layer.scaled_log_moment(q)
         if self.weights == "gaussian":
             rate = rate + self.layer.gamma_ratio(q)
         return self.depth * q * rate
@@ -243,9 +279,7 @@ def _sample(
         if logs[-4:].real.max() < -end:
             break
         if count > _MOST_POINTS:
-            raise ValueError(
-                "weights = 'orthogonal': need depth times width large enough for a smooth density"
-            )
+            raise RuntimeError(f"the transform does not decay on the line through {tilt}")
         count = math.ceil(1.4 * count)
     last = int(np.flatnonzero(logs.real >= -end)[-1]) + 1
     values = np.exp(logs[:last]) * (step / math.pi)

@@ -50,8 +50,9 @@ class LogNormLaw:
     A sum of k independent copies of log σ + log R given R > 0, inverted from its exact transform.
 
     Parameters: integers `depth` k and `width` d from 1; `variance` σ² > 0.
-    With ``weights="orthogonal"`` σ² is the squared gain; the law must then have a smooth density, which
-    needs more than a few layers or neurons.
+    With ``weights="orthogonal"`` σ² is the squared gain.  All amplitudes of a layer may then agree, which is
+    a point mass of the law; where width and depth are too small for it to be negligible, or for the density
+    to be smooth, the law is refused.  Its tails have absolute accuracy (1e-10) only.
     Raises ValueError outside these ranges, and for linear orthogonal networks, whose norm is not random.
     Source: [abstract] names the normal limit; the exact law is derived here.
 
@@ -106,7 +107,12 @@ class LogNormLaw:
         return self._apply(x, lambda y: self._law.cdf_sf(y)[0])
 
     def sf(self, x: Any) -> Any:
-        """Return P(log(r_k/r_0) > x | survival)."""
+        """Return P(log(r_k/r_0) > x | survival), exact to 1e-10.
+
+        Relatively accurate in the upper tail for ReLU and dropout around it or around a linear layer.
+        Otherwise the lines of integration end at the fourth moment of R: from two layers on the relative
+        error stays below 1e-6 down to 1e-9, for a single layer the error is about 1e-13 absolute.
+        """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[1])
 
     def pdf(self, x: Any) -> Any:
@@ -203,14 +209,25 @@ class LogNormLaw:
 
     @cached_property
     def quantile_of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The smooth map x(z) with cdf(x(z)) = Φ(z); extrapolated beyond the last knot (z = 8.2 or 6)."""
+        """The smooth map x(z) with cdf(x(z)) = Φ(z); beyond the last knot (z = 8.2 or 6) its tangent.
+
+        A draw beyond z = 6 has probability 1e-9; a cubic run on from knots this close would be wild there.
+        """
         from scipy.interpolate import CubicHermiteSpline  # here, because it is slow to import
 
         # Without lines far to the right the upper tail has absolute accuracy only, enough for z = 6.
         z = np.linspace(-8.2, 8.2 if self._law.reach * self._sd > 4.0 else 6.0, _KNOTS)
         x = self._quantile(special.ndtr(-np.abs(z)), z < 0)
         slope = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / self._law.pdf(x - self._shift)
-        return CubicHermiteSpline(z, x, slope)
+        spline = CubicHermiteSpline(z, x, slope)
+
+        def quantile(normal: np.ndarray) -> np.ndarray:
+            inside = np.clip(normal, z[0], z[-1])
+            beyond = normal - inside
+            result: np.ndarray = spline(inside)
+            return result + np.where(beyond > 0.0, slope[-1], slope[0]) * beyond
+
+        return quantile
 
     @cached_property
     def _layer_moments(self) -> tuple[float, float, float]:

@@ -79,6 +79,17 @@ def test_quantiles_and_sampling():
     assert stats.kstest(draws + 0.1 * np.sqrt(law.var()), law.cdf).pvalue < 1e-4
 
 
+@pytest.mark.parametrize(("k", "d"), [(1, 64), (3, 8)])
+def test_draws_far_out_in_the_upper_tail_stay_on_the_quantile(k, d):
+    """Draws come from x(z); z = 5.9 and beyond the last knot z = 6.5, against the exact law."""
+    law = fr.LogNormLaw(k, d, fr.Linear(), 1.0)
+    draw = law.quantile_of_normal
+    assert np.diff(draw(np.linspace(-9, 9, 401))).min() > 0
+    if k == 1:
+        exact = np.log(stats.chi2.isf(stats.norm.sf([5.9, 6.5]), d)) / 2
+        assert draw(np.array([5.9, 6.5])) == pytest.approx(exact, abs=0.01 * np.sqrt(law.var()))
+
+
 def test_normal_limit_and_its_error():
     errors = []
     for k in (10, 40, 160):
