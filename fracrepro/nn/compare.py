@@ -92,7 +92,7 @@ def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
     """Return `first` minus every other scheme at the end: accuracies in percentage points, then loss.
 
     A run whose test loss is not finite counts as lost in every figure.
-    The columns are the fields of :class:`PairedDifference`; the rows are (figure, difference).
+    The columns are the fields of :class:`PairedDifference`; the rows are (figure, other scheme).
 
     Args:
         results: what :func:`fracrepro.nn.train.train` returns.
@@ -109,7 +109,7 @@ def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
         "test loss": loss,
     }
     rows = {
-        (figure, f"{first} - {other}"): dataclasses.asdict(paired_difference(values[first], values[other]))
+        (figure, other): dataclasses.asdict(paired_difference(values[first], values[other]))
         for figure, values in finals.items()
         for other in order
         if other != first

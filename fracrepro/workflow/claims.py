@@ -179,10 +179,12 @@ def readme_table(project: Project) -> str:
 def _row(entry: Judged) -> str:
     claim = entry.claim
     evidence = f"{{doc}}`executed/{claim.evidence}`" if claim.evidence else "none yet"
+    margin = claim.margin[0].upper() + claim.margin[1:].rstrip(".") + "."
     numbers = [
-        f"`{name}` {_shown(entry.values.get(name))}, needs {claim.holds[name]}" for name in claim.holds
+        f"`{name}` {_shown(entry.values.get(name))}, must be {condition.removeprefix('is ')}"
+        for name, condition in claim.holds.items()
     ]
-    test = "<br>".join([claim.margin, *numbers])
+    test = "<br>".join([margin, *numbers])
     cells = (claim.says, f"**{claim.verdict}**", evidence, test)
     return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 

@@ -91,14 +91,15 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
     finite = np.isfinite(final_figures(results, "test_loss"))
     accuracy = 100 * final_figures(results, "test_accuracy")[finite]
     others = [scheme for scheme in dict.fromkeys(results["scheme"]) if scheme != first]
-    _, axes = plt.subplots(figsize=(7.2, 1.2 + 0.7 * max(len(others), 1)))
-    for row, other in enumerate(others):
+    rows = max(len(others), 1)
+    _, panels = plt.subplots(rows, 1, figsize=(7.2, 0.5 + 0.9 * rows), squeeze=False)
+    for axes, other in zip(panels[:, 0], others, strict=False):  # one empty panel where nothing is compared
         differences = accuracy[first] - accuracy[other]
-        axes.plot(differences, np.full(len(differences), row + 0.15), ".", color="0.5", markersize=5)
+        axes.plot(differences, np.full(len(differences), 0.15), ".", color="0.5", markersize=5)
         found = paired_difference(accuracy[first], accuracy[other])
         spread = [[found.mean - found.low], [found.high - found.mean]]
-        axes.errorbar(found.mean, row - 0.1, xerr=spread, fmt="o", color=SCHEME_COLOURS[other], capsize=3)
-    axes.axvline(0, color="0.4", linewidth=1)
-    axes.set_yticks(range(len(others)), [f"{first} - {other}".replace("_", " ") for other in others])
-    axes.set_ylim(-0.6, max(len(others), 1) - 0.4)
-    axes.set_xlabel("difference in test accuracy, percentage points")
+        axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=SCHEME_COLOURS[other], capsize=3)
+        axes.axvline(0, color="0.4", linewidth=1)
+        axes.set_yticks([0], [f"{first} - {other}".replace("_", " ")])
+        axes.set_ylim(-0.5, 0.5)
+    panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
