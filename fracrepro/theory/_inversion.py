@@ -142,6 +142,9 @@ class SumLaw:
         costly = np.where(np.abs(self._tilts) * self.sd < 0.4, 3.0, 0.0)
         best = self._bounds + costly - np.multiply.outer(x, self._tilts)
         deep = self._deep_bounds(x) if self._deep.size else np.empty((len(x), 0))
+        if not self.moments.is_mixture:
+            # A deep line then rests on the d-th power of a transform, whose rounding depth multiplies.
+            deep = deep + math.log1p(1e-3 * self.depth * self.layer.width)
         choice = np.concatenate([best, deep], axis=1).argmin(axis=1)
         result = np.empty(len(x))
         for j in np.unique(choice).tolist():
