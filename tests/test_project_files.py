@@ -27,8 +27,8 @@ def constraints():
 
 def extras():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
-    return [Requirement(line) for line in lines if not line.startswith("fracrepro[")]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group if not line.startswith("fracrepro[")]
 
 
 def test_conda_users_get_the_same_packages():

@@ -194,17 +194,18 @@ class LogNormLaw:
                 step = sign * np.log(value / tail) * value / self._law.pdf(x)
             right = sign * (value - tail) > 0.0  # the solution lies to the right of x
             low, high = np.where(right, x, low), np.where(right, high, x)
+            converged = np.abs(step) <= 1e-13 * (self._sd + np.abs(x))
             limit = 3.0 * self._sd
-            new = x + np.where(
-                np.isfinite(step), np.clip(step, -limit, limit), np.where(right, limit, -limit)
-            )
-            inside = (low <= new) & (new <= high)
+            newton = x + np.clip(step, -limit, limit)
+            # Strictly inside: a step back onto a bound would go back and forth for ever.
+            # Where the bracket is open, or the tail underflows, walk towards the solution instead.
+            closed = np.isfinite(low) & np.isfinite(high)
             with np.errstate(invalid="ignore"):
-                new = np.where(inside, new, (low + high) / 2.0)
-            done = np.all(np.abs(new - x) <= 1e-13 * (self._sd + np.abs(x)))
-            x = new
-            if done:
+                middle = np.where(closed, (low + high) / 2.0, x + np.where(right, limit, -limit))
+            new = np.where((low < newton) & (newton < high), newton, middle)
+            if converged.all():
                 break
+            x = np.where(converged, x, new)
         return x + self._shift
 
     @cached_property

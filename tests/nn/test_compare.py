@@ -125,8 +125,6 @@ def test_comparisons_leave_a_pair_out_when_one_of_it_diverged():
     accuracy = table.loc[("test accuracy", "kaiming")]
     assert (accuracy["pairs"], accuracy["lost"]) == (2, 1)
     assert accuracy["mean"] == pytest.approx((5 + 70) / 2, rel=1e-12)
-    assert table.loc[("test loss", "kaiming"), "mean"] == pytest.approx(
-        (-0.1 - 1.8) / 2, rel=1e-12
-    )
+    assert table.loc[("test loss", "kaiming"), "mean"] == pytest.approx((-0.1 - 1.8) / 2, rel=1e-12)
     with pytest.raises(ValueError, match="first = 'xavier'"):
         compare.comparisons(results(RUNS), "xavier")
