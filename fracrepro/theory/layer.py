@@ -136,7 +136,7 @@ def preserved_order(variance: Any, width: Any, activation: Activation, *, weight
 
     The inverse of `critical_variance` in s; it exceeds 2 below Kaiming's variance.
     It is also the tail index of the stationary law of a network with Gaussian biases (see `tail_index`).
-    An activation with an atom at zero has a root for every variance.
+    An activation with an atom at zero has a root for every variance; one below 1e-12 is returned as 0.
     Without an atom there is one only when the Lyapunov exponent is negative, that is, when the variance lies
     below critical_variance(0); at that value itself the result is 0.
 

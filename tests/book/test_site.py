@@ -154,7 +154,7 @@ def test_a_browser_shows_every_page_without_complaint(book, served, browser, mod
             BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math")
         )
         if has_math:
-            page.wait_for_selector("mjx-container", timeout=20_000)
+            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # some are folded
         if page.locator("mjx-merror").count():
             trouble.append(f"{name}: a formula does not parse")
         page.close()
