@@ -149,7 +149,8 @@ def test_a_browser_shows_every_page_without_complaint(book, served, browser, mod
         page.on(
             "console", lambda m: m.type in ("log", "debug", "info") or trouble.append(f"{m.type} {m.text}")
         )
-        page.goto(f"{served}{name}.html", wait_until="networkidle")
+        page.goto(f"{served}{name}.html", wait_until="load")
+        page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => null)")
         has_math = bool(
             BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math")
         )
