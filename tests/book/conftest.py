@@ -15,12 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("fracrepro"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Tests of the built book share one worker, so that it is built once."""
-    for item in items:
-        if "book" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("book"))
+def pytest_itemcollected(item):
+    """Tests of the built book share one worker, so that it is built once; xdist reads the groups after this."""
+    if "book" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("book"))
 
 
 class Book:
