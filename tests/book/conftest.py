@@ -16,7 +16,7 @@ COMMAND = str(Path(sys.executable).with_name("fracrepro"))
 
 
 def pytest_itemcollected(item):
-    """Tests of the built book share one worker, so that it is built once; xdist reads the groups after this."""
+    """Let the tests of the built book share one worker, so that it is built once; xdist reads groups later."""
     if "book" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.xdist_group("book"))
 
