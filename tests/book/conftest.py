@@ -16,7 +16,8 @@ COMMAND = str(Path(sys.executable).with_name("fracrepro"))
 
 
 def pytest_itemcollected(item):
-    """Let the tests of the built book share one worker, so that it is built once; xdist reads groups later."""
+    """Let the tests of the built book share one worker, so that it is built once."""
+    # Here and not later: xdist reads the groups as soon as all tests are collected.
     if "book" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.xdist_group("book"))
 
