@@ -18,6 +18,7 @@ from fracrepro.workflow import records
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
 RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
+START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
@@ -120,23 +121,35 @@ def _run_papermill(task: Task, folder: Path) -> str:
     logging.getLogger("papermill").setLevel(logging.ERROR)  # failures come back as the outcome, once
     source, executed = folder / "source.ipynb", folder / "executed.ipynb"
     source.write_text(task.source)
-    try:
-        papermill.execute_notebook(
-            source,
-            executed,
-            parameters=task.parameters,
-            cwd=folder if not Path(task.root).is_dir() else task.root,
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            execution_timeout=CELL_TIMEOUT,
-            extra_arguments=["--IPKernelApp.log_level=50"],  # what a kernel has to say stands in the notebook
-        )
-    except papermill.PapermillExecutionError as failure:
-        return f"cell [{failure.exec_count}]: {failure.ename}: {failure.evalue}"
-    except (CellTimeoutError, DeadKernelError) as failure:
-        return f"{type(failure).__name__}: {str(failure).splitlines()[0]}"
-    return ""
+    executed.write_text(task.source)  # what is left to read when no kernel starts
+    for attempts_left in reversed(range(START_ATTEMPTS)):
+        try:
+            papermill.execute_notebook(
+                source,
+                executed,
+                parameters=task.parameters,
+                cwd=task.root if Path(task.root).is_dir() else folder,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                execution_timeout=CELL_TIMEOUT,
+                extra_arguments=[
+                    "--IPKernelApp.log_level=50"
+                ],  # what a kernel has to say stands in the notebook
+            )
+        except papermill.PapermillExecutionError as failure:
+            return f"cell [{failure.exec_count}]: {failure.ename}: {failure.evalue}"
+        except (CellTimeoutError, DeadKernelError) as failure:
+            return f"{type(failure).__name__}: {str(failure).splitlines()[0]}"
+        except RuntimeError as failure:
+            # Two kernels that start at one moment may choose the same port; one dies before any cell.
+            if "before replying to kernel_info" not in str(failure):
+                raise
+            if not attempts_left:
+                return f"{failure} ({START_ATTEMPTS} attempts)"
+        else:
+            return ""
+    raise AssertionError("the loop returns at its last attempt")
 
 
 def _problem(notebook: Mapping[str, Any]) -> str:
