@@ -1,4 +1,4 @@
-"""The ledger: claims declared before their evidence, and verdicts checked against what was computed."""
+"""The ledger: declared claims, and verdicts checked against what was computed."""
 
 from __future__ import annotations
 
