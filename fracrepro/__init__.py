@@ -20,10 +20,12 @@ from fracrepro.theory.simulate import (
 from fracrepro.theory.tails import (
     StabilityPlot,
     TailEstimate,
+    extreme_value_index,
     hill,
     log_log_regression,
     moment_estimator,
     stability_plot,
+    stable_index,
 )
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "critical_variance",
     "expansion_variance",
+    "extreme_value_index",
     "goldie_constant",
     "hill",
     "log_log_regression",
@@ -52,6 +55,7 @@ __all__ = [
     "simulate_stationary",
     "simulate_tilted_log_norms",
     "stability_plot",
+    "stable_index",
     "stream_log_norms",
     "survival_probability",
     "tail_index",

@@ -12,6 +12,7 @@ import io
 import json
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fracrepro.nn.ensemble import Ensemble
 from fracrepro.nn.lanes import Lane
 from fracrepro.nn.protocols import Protocol
 
-__all__ = ["CheckpointError", "Checkpoints", "trained_parameters"]
+__all__ = ["CheckpointError", "Checkpoints", "read_checkpoint", "trained_parameters", "write_checkpoint"]
 
 MAGIC = b"fracrepro checkpoint 1"
 
@@ -64,11 +65,7 @@ class Checkpoints:
             "figures": lane.figures,
             "tensors": [tensor.cpu() for tensor in lane.ensemble.tensors],
         }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        payload = buffer.getvalue()
-        with atomic_writer(self._path(lane)) as file:
-            file.write(MAGIC + b"\n" + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+        write_checkpoint(self._path(lane), content)
 
     def restore(self, lane: Lane) -> None:
         """Bring a fresh lane to its last checkpoint, if there is one.
@@ -79,15 +76,7 @@ class Checkpoints:
         path = self._path(lane)
         if not path.exists():
             return
-        content = _read(path)
-        found = json.loads(content["experiment"])
-        for field, value in self.expected.items():
-            if found.get(field) != value:
-                there = found.get(field)
-                raise CheckpointError(
-                    f"{path} is of another experiment: {field} is {there!r} there and {value!r} here; "
-                    "use another folder"
-                )
+        content = read_checkpoint(path, self.expected)
         for tensor, saved in zip(lane.ensemble.tensors, content["tensors"], strict=True):
             tensor.copy_(saved)
         lane.figures = content["figures"]
@@ -106,7 +95,7 @@ def trained_parameters(
     """
     runs: dict[tuple[str, float | None, int], OrderedDict[str, Tensor]] = {}
     for path in sorted(Path(folder).glob("seeds-*.ckpt")):
-        content = _read(path)
+        content = read_checkpoint(path)
         record = json.loads(content["experiment"])
         del record["data digest"], record["device"]
         protocol = Protocol.from_dict(record)
@@ -128,14 +117,41 @@ def _ends(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint whose checksum holds."""
-    magic, _, rest = path.read_bytes().partition(b"\n")
-    expected, _, payload = rest.partition(b"\n")
+def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write tensors and text with a checksum, whole or not at all.
+
+    `content` has the description of its experiment, as JSON, under ``"experiment"``.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    payload = buffer.getvalue()
+    with atomic_writer(path) as file:
+        file.write(MAGIC + b"\n" + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], expected: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the content of a checkpoint.
+
+    Raises:
+        CheckpointError: when its checksum does not hold, or its experiment differs from `expected`.
+    """
+    magic, _, rest = Path(path).read_bytes().partition(b"\n")
+    checksum, _, payload = rest.partition(b"\n")
     found = hashlib.sha256(payload).hexdigest()
-    if magic != MAGIC or found.encode() != expected:
+    if magic != MAGIC or found.encode() != checksum:
         raise CheckpointError(
-            f"{path} is truncated or altered: expected sha256 {expected.decode(errors='replace')!r}, "
+            f"{path} is truncated or altered: expected sha256 {checksum.decode(errors='replace')!r}, "
             f"found {found!r}; delete it to train its runs again"
         )
-    return torch.load(io.BytesIO(payload), weights_only=True)
+    content = torch.load(io.BytesIO(payload), weights_only=True)
+    described = json.loads(content["experiment"])
+    for field, value in (expected or {}).items():
+        if described.get(field) != value:
+            there = described.get(field)
+            raise CheckpointError(
+                f"{path} is of another experiment: {field} is {there!r} there and {value!r} here; "
+                "use another folder"
+            )
+    return content

@@ -64,7 +64,8 @@ class Ensemble:
             for part, stacked in zip(("weight", "bias"), self.convolutions[2 * k : 2 * k + 2], strict=True):
                 named[f"conv{k}.{part}"] = stacked.detach().unflatten(0, (self.size, -1))[model].clone()
         for k in range(self.network.depth):
-            named[f"dense{k}.weight"] = self._unstack(self.weights[k], k)[model].mT.contiguous()
+            weights = self._unstack(self.weights[k], k)[model].mT
+            named[f"dense{k}.weight"] = weights.clone(memory_format=torch.contiguous_format)
             named[f"dense{k}.bias"] = self._unstack(self.biases[k], k)[model, 0].clone()
         return named
 

@@ -15,7 +15,7 @@ from fracrepro.nn.ensemble import Ensemble
 from fracrepro.nn.graphs import Replayed
 from fracrepro.nn.protocols import Protocol
 
-__all__ = ["FIGURES", "Images", "Lane", "split"]
+__all__ = ["FIGURES", "Images", "Lane", "full_precision", "split"]
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 # Eight models of the MNIST network keep their activations in a core's cache; more only wait for memory.
@@ -76,7 +76,7 @@ class Lane:
     def advance(self, check: Callable[[], None] = lambda: None) -> None:
         """Train for one epoch and test; `check` is called before every step and may raise to stop."""
         start = time.perf_counter()
-        with _full_precision(self.device):
+        with full_precision(self.device):
             train = self._train_epoch(self.epoch + 1, check).cpu()
             test = self._test().cpu()
         seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
@@ -120,7 +120,7 @@ class Lane:
         return totals / n
 
 
-def _full_precision(device: torch.device) -> AbstractContextManager[None]:
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
     """Convolutions in full float32 with one result per input; on a GPU their default is less."""
     if device.type != "cuda":
         return nullcontext()

@@ -17,7 +17,7 @@ from fracrepro.theory.arguments import integer, integers, real
 __all__ = ["Network", "build_module", "initial_parameters", "stream"]
 
 # One random stream per purpose, so that no draw depends on how many another purpose has taken.
-STREAMS = ("weights", "biases", "convolutions", "order", "augmentation")
+STREAMS = ("weights", "biases", "convolutions", "order", "augmentation", "noise")
 
 
 @dataclass(frozen=True)

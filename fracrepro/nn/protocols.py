@@ -10,7 +10,7 @@ from typing import Any
 from fracrepro.nn.data import NAMES
 from fracrepro.nn.networks import Network
 from fracrepro.nn.schemes import Scheme
-from fracrepro.theory.arguments import choice, integer, integers, real
+from fracrepro.theory.arguments import choice, distinct, integer, integers, real
 
 __all__ = ["CIFAR10", "DIGITS", "MNIST", "PROTOCOLS", "Protocol"]
 
@@ -58,8 +58,8 @@ class Protocol:
         choice("dataset", self.dataset, NAMES)
         _instances("network", (self.network,), Network)
         object.__setattr__(self, "schemes", _instances("schemes", self.schemes, Scheme))
-        _distinct("schemes", [(scheme.name, scheme.s) for scheme in self.schemes])
-        _distinct("seeds", list(self.seeds))
+        distinct("schemes", [(scheme.name, scheme.s) for scheme in self.schemes])
+        distinct("seeds", list(self.seeds))
         seeds = integers("seeds", list(self.seeds), "[0, 2147483648)")
         object.__setattr__(self, "seeds", tuple(seeds.tolist()))
         integer("epochs", self.epochs, "[1, inf)")
@@ -114,14 +114,6 @@ def _instances(name: str, values: Any, kind: type) -> tuple:
         if not isinstance(value, kind):
             raise ValueError(f"{name} = {value!r}: need a {kind.__name__}")
     return values
-
-
-def _distinct(name: str, values: list) -> None:
-    if not values:
-        raise ValueError(f"{name} = (): need at least one")
-    twice = [value for value in values if values.count(value) > 1]
-    if twice:
-        raise ValueError(f"{name} = {twice[0]!r} twice: need distinct ones")
 
 
 # s = 1 is the authors' default; their code has the expansion that "published" reproduces.

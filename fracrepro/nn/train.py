@@ -21,7 +21,7 @@ from fracrepro.theory.arguments import choice, integer, real
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "diverged", "train"]
+__all__ = ["COLUMNS", "diverged", "train", "training_device"]
 
 COLUMNS = ("experiment", "scheme", "s", "seed", "epoch", *FIGURES)
 
@@ -70,7 +70,7 @@ def train(
     """
     if not isinstance(protocol, Protocol):
         raise ValueError(f"protocol = {protocol!r}: need a Protocol")
-    where = _device(device)
+    where = training_device(device)
     real("interval", interval, "[0, inf)")
     workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
     dataset = data.load(protocol.dataset) if dataset is None else dataset
@@ -95,7 +95,8 @@ def diverged(results: pd.DataFrame) -> pd.DataFrame:
     return lost.groupby(["scheme", "s", "seed"], dropna=False, sort=False)["epoch"].min().reset_index()
 
 
-def _device(name: str) -> torch.device:
+def training_device(name: str) -> torch.device:
+    """Return the device of a name: ``"auto"``, ``"cpu"`` or ``"cuda"``; ValueError where there is none."""
     choice("device", name, ("auto", "cpu", "cuda"))
     have_cuda = torch.cuda.is_available()
     if name == "cuda" and not have_cuda:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,15 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     if value not in options:
         raise _refuse(name, value, f"one of {', '.join(map(repr, options))}")
     return str(value)
+
+
+def distinct(name: str, values: Sequence[Any]) -> None:
+    """Raise ValueError unless there is at least one of `values` and no two are equal."""
+    if not values:
+        raise ValueError(f"{name} = (): need at least one")
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{name} = {twice[0]!r} twice: need distinct ones")
 
 
 def _scalar(name: str, array: np.ndarray, value: object) -> np.ndarray:

@@ -58,12 +58,13 @@ def hill(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
     return TailEstimate(1.0 / gamma, float(low), float(high), k)
 
 
-def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
-    """Return the estimate of Dekkers, Einmahl and de Haan from the first two moments of the log-excesses.
+def extreme_value_index(sample: Any, k: int, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the estimate of Dekkers, Einmahl and de Haan of the extreme value index γ, and its interval.
 
-    γ̂ = M₁ + 1 - (1/2)/(1 - M₁²/M₂), index 1/γ̂, standard error √((1 + γ²)/k) for γ ≥ 0.
-    Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, the index is then infinite,
-    as is the upper end of an interval that reaches γ = 0.
+    γ̂ = M₁ + 1 - (1/2)/(1 - M₁²/M₂) from the first two moments of the log-excesses.
+    The standard error is √(1 + γ²)/√k for γ ≥ 0; for γ < 0 the same formula with γ = 0 stands in.
+    A power tail of index α has γ = 1/α > 0; γ = 0 is a tail lighter than any power, such as a normal one,
+    and γ < 0 a bounded law.
 
     Parameters and errors: as in `hill`, with k ≥ 2.
     Source: Dekkers, Einmahl and de Haan (1989).
@@ -74,8 +75,20 @@ def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimat
     if ratio >= 1.0:
         raise ValueError(f"sample: need log-excesses that differ among the k = {k} largest observations")
     gamma = first + 1.0 - 0.5 / (1.0 - ratio)
-    half = special.ndtri((1.0 + level) / 2.0) * np.sqrt((1.0 + max(gamma, 0.0) ** 2) / k)
-    return TailEstimate(_inverse(gamma), _inverse(gamma + half), _inverse(gamma - half), k)
+    half = float(special.ndtri((1.0 + level) / 2.0)) * np.sqrt((1.0 + max(gamma, 0.0) ** 2) / k)
+    return gamma, float(gamma - half), float(gamma + half)
+
+
+def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+    """Return 1/γ̂ with γ̂ from :func:`extreme_value_index`.
+
+    Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, the index is then infinite,
+    as is the upper end of an interval that reaches γ = 0.
+
+    Parameters, errors and source: as in `extreme_value_index`.
+    """
+    gamma, low, high = extreme_value_index(sample, k, level=level)
+    return TailEstimate(_inverse(gamma), _inverse(high), _inverse(low), k)
 
 
 def log_log_regression(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
@@ -96,6 +109,37 @@ def log_log_regression(sample: Any, k: int, *, level: float = 0.95) -> TailEstim
     index = -float(centred @ log_rank / (centred @ centred))
     half = float(special.ndtri((1.0 + level) / 2.0)) * index * np.sqrt(2.0 / k)
     return TailEstimate(index, float(max(index - half, 0.0)), float(index + half), k)
+
+
+def stable_index(sample: Any, block: int) -> float:
+    """Return the estimate of Mohammadi, Mohammadpour and Ogata of the index of a symmetric stable law.
+
+    For independent X_i of one such law a sum of m has the law of m^(1/α) X_1, hence
+    1/α̂ = (mean log|Y| - mean log|X|)/log m with Y the sums over blocks of m = `block` observations.
+    It says nothing about other laws: for unequal scales, or dependence, α̂ has no meaning.
+    Where sums are not larger than their terms, α̂ is infinite.
+
+    Parameters: `sample`, at least one block of finite numbers without zeros; observations after the last
+    whole block are left out; integer `block` ≥ 2.
+    Raises ValueError outside these ranges, and when a block sums to zero.
+    Source: Mohammadi, Mohammadpour and Ogata (2015).
+
+    >>> import numpy as np
+    >>> float(stable_index(np.full(8, 3.0), 4))   # equal numbers: sums of m are m times larger, as at α = 1
+    1.0
+    """
+    values = arguments.reals("sample", sample, "(-inf, inf)")
+    block = arguments.integer("block", block, "[2, inf)")
+    if values.ndim != 1 or values.size < block:
+        raise ValueError(
+            f"sample has shape {values.shape}: need a vector of at least block = {block} numbers"
+        )
+    values = values[: len(values) - len(values) % block]
+    sums = values.reshape(-1, block).sum(1)
+    if not values.all() or not sums.all():
+        raise ValueError("sample: need numbers, and sums over blocks, that are not zero")
+    growth = float(np.mean(np.log(np.abs(sums))) - np.mean(np.log(np.abs(values))))
+    return float(np.log(block)) / growth if growth > 0.0 else float("inf")
 
 
 ESTIMATORS: dict[str, Callable[..., TailEstimate]] = {

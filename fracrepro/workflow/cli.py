@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fracrepro._version import __version__
 from fracrepro.workflow.activations import NAMES, named_activation
 from fracrepro.workflow.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
 _FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
@@ -144,7 +147,7 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
 
 
 @main.command()
-@click.argument("name", metavar="mnist|cifar10|digits")
+@click.argument("name")
 @click.option("--profile", default="paper", show_default=True, help="quick, book or paper.")
 @click.option("--runs", type=int, help="Seeds for each scheme.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
@@ -153,22 +156,33 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.")
 def train(name: str, profile: str, device: str, out: Path | None, **changes: Any) -> None:
-    """Train an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
+    """Carry out an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
 
+    NAME is mnist, cifar10 or digits (the trainings), mnist_depth or mnist_width (sweeps of s on MNIST), or
+    gradient_tails (gradient noise and weights against the batch size).
     The full protocol goes to the project's recorded results; anything else needs --out.
     """
     from fracrepro.workflow import trainings
 
-    protocol = trainings.settle(name, profile, **changes)
+    experiment = trainings.settle(name, profile, **changes)
     if out is None:
-        if protocol != trainings.settle(name):
+        if experiment != trainings.settle(name):
             raise ValueError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
-    results = trainings.run(protocol, out, device=device)
-    last = results[results["epoch"] == protocol.epochs]
-    for scheme, group in last.groupby("scheme", sort=False):
-        click.echo(f"{scheme:<12} test accuracy {group['test_accuracy'].mean():.4f} over {len(group)} runs")
+    results = trainings.run(experiment, out, device=device)
+    if "epoch" in results:
+        _say_accuracies(results)
     click.echo(f"the record: {out / name}.csv")
+
+
+def _say_accuracies(results: pd.DataFrame) -> None:
+    """One line per scheme and cell of a sweep."""
+    last = results[results["epoch"] == results["epoch"].max()]
+    of_a_run = ("experiment", "seed", "epoch", "train_loss", "train_accuracy", "test_loss", "seconds")
+    labels = [name for name in last.columns if name not in (*of_a_run, "test_accuracy")]
+    for label, group in last.groupby(labels, sort=False, dropna=False):
+        words = " ".join(f"{key}={value}" for key, value in zip(labels, label, strict=True) if value == value)
+        click.echo(f"{words}: test accuracy {group['test_accuracy'].mean():.4f} over {len(group)} runs")
 
 
 @main.group()

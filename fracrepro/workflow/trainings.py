@@ -1,4 +1,4 @@
-"""Training experiments with a record: a tidy CSV, and a JSON file that says where it comes from."""
+"""Experiments with a record: a tidy CSV, and a JSON file that says where it comes from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,33 @@ from fracrepro.workflow.project import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fracrepro.nn.gradient_tails import GradientTails
     from fracrepro.nn.protocols import Protocol
+    from fracrepro.nn.schemes import Scheme
+    from fracrepro.nn.sweeps import Sweep
 
-# What a profile changes in a protocol; "paper" is the protocol itself.
-PROFILES: dict[str, dict[str, Any]] = {
+    Experiment = Protocol | Sweep | GradientTails
+
+# What a profile changes in an experiment that counts epochs, and in one that counts steps.
+EPOCHS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": range(2), "epochs": 1},
     "book": {"seeds": range(3), "epochs": 5},
     "paper": {},
 }
+STEPS: dict[str, dict[str, Any]] = {
+    "quick": {"seeds": range(2), "steps": 50},
+    "book": {"seeds": range(3), "steps": 500},
+    "paper": {},
+}
+
+
+def experiments() -> dict[str, Experiment]:
+    """Every experiment that can be recorded, by name."""
+    from fracrepro.nn.gradient_tails import GRADIENT_TAILS
+    from fracrepro.nn.protocols import PROTOCOLS
+    from fracrepro.nn.sweeps import SWEEPS
+
+    return {**PROTOCOLS, **SWEEPS, GRADIENT_TAILS.experiment: GRADIENT_TAILS}
 
 
 def settle(
@@ -37,65 +56,79 @@ def settle(
     epochs: int | None = None,
     schemes: Sequence[str] = (),
     s: float | None = None,
-) -> Protocol:
-    """Return the protocol `name` with the changes of a profile and of the other arguments.
+) -> Experiment:
+    """Return the experiment `name` with the changes of a profile and of the other arguments.
 
     `runs` takes the seeds 0 … runs - 1.
-    `schemes` replaces the schemes, and `s` the order of the fractional one.
-    Raises ValueError for unknown names and for values out of range.
+    `schemes` replaces the schemes of a protocol, and `s` the order of the fractional one.
+    Raises ValueError for unknown names, for values out of range, and for what an experiment cannot change.
     """
-    from fracrepro.nn.protocols import PROTOCOLS
-    from fracrepro.nn.schemes import SCHEMES, Scheme
+    from fracrepro.nn.gradient_tails import GradientTails
+    from fracrepro.nn.protocols import Protocol
     from fracrepro.theory import arguments
 
-    if name not in PROTOCOLS:
-        raise ValueError(unknown("experiment", name, PROTOCOLS))
-    if profile not in PROFILES:
-        raise ValueError(unknown("profile", profile, PROFILES))
-    for scheme in schemes:
-        if scheme not in SCHEMES:
-            raise ValueError(unknown("scheme", scheme, SCHEMES))
-    protocol = PROTOCOLS[name]
-    changes = dict(PROFILES[profile])
+    known = experiments()
+    if name not in known:
+        raise ValueError(unknown("experiment", name, known))
+    if profile not in EPOCHS:
+        raise ValueError(unknown("profile", profile, EPOCHS))
+    experiment = known[name]
+    counts_steps = isinstance(experiment, GradientTails)
+    changes = dict((STEPS if counts_steps else EPOCHS)[profile])
     if runs is not None:
         changes["seeds"] = range(arguments.integer("runs", runs, "[1, inf)"))
     if epochs is not None:
+        if counts_steps:
+            raise ValueError(f"epochs = {epochs!r}: {name} counts steps, which only its profiles change")
         changes["epochs"] = arguments.integer("epochs", epochs, "[1, inf)")
-    chosen = schemes or [scheme.name for scheme in protocol.schemes]
+    if schemes or s is not None:
+        if not isinstance(experiment, Protocol):
+            raise ValueError(f"scheme = {list(schemes)}, s = {s!r}: {name} has its own schemes and orders")
+        changes["schemes"] = _schemes(experiment, schemes, s)
+    return experiment.replace(**changes)
+
+
+def _schemes(protocol: Protocol, names: Sequence[str], s: float | None) -> list[Scheme]:
+    """The named schemes, or the protocol's, with the order `s` for the fractional one."""
+    from fracrepro.nn.schemes import SCHEMES, Scheme
+    from fracrepro.theory import arguments
+
+    for name in names:
+        if name not in SCHEMES:
+            raise ValueError(unknown("scheme", name, SCHEMES))
+    chosen = list(dict.fromkeys(names)) or [scheme.name for scheme in protocol.schemes]
     if s is not None and "fractional" not in chosen:
         raise ValueError(f"s = {s!r}: need the scheme 'fractional' beside it, the only one with an order")
     order = 1.0 if s is None else arguments.real("s", s, "[0, 2]")
-    if schemes or s is not None:
-        changes["schemes"] = [
-            Scheme(scheme, s=order, formula="published") if scheme == "fractional" else Scheme(scheme)
-            for scheme in dict.fromkeys(chosen)
-        ]
-    return protocol.replace(**changes)
+    return [
+        Scheme(name, s=order, formula="published") if name == "fractional" else Scheme(name)
+        for name in chosen
+    ]
 
 
 def run(
-    protocol: Protocol, folder: Path, *, device: str = "auto", progress: bool | None = None
+    experiment: Experiment, folder: Path, *, device: str = "auto", progress: bool | None = None
 ) -> pd.DataFrame:
-    """Train a protocol and write `folder`/NAME.csv and NAME.json; continue an interrupted call.
+    """Carry out an experiment and write `folder`/NAME.csv and NAME.json; continue an interrupted call.
 
     Checkpoints stand in `folder`/.NAME.checkpoints until both files are written.
     Raises ValueError, DataError and CheckpointError as `fracrepro.nn.train.train` does.
     """
     from fracrepro.nn import data
-    from fracrepro.nn.train import train
 
-    name = protocol.experiment
+    name = experiment.experiment
     checkpoints = folder / f".{name}.checkpoints"
-    images = data.load(protocol.dataset)
+    images = data.load(experiment.dataset)
     # The facts of now: a long training may outlive an edit of the code.
     commit, package = _commit(), records.package_digest()
     started, clock = datetime.now(UTC), time.perf_counter()
     resumed = checkpoints.is_dir()
-    results = train(protocol, images, device=device, checkpoint=checkpoints, progress=progress)
+    carry_out = _procedure(experiment)
+    results = carry_out(experiment, images, device=device, checkpoint=checkpoints, progress=progress)
     text = results.to_csv(index=False, lineterminator="\n")
     record = {
         "experiment": name,
-        "protocol": protocol.to_dict(),
+        "protocol": experiment.to_dict(),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "data_digest": images.digest,
         "versions": records.versions(),
@@ -112,7 +145,18 @@ def run(
     return results
 
 
-def load_record(folder: Path, protocol: Protocol) -> pd.DataFrame:
+def _procedure(experiment: Experiment) -> Callable[..., pd.DataFrame]:
+    """What carries out an experiment of this kind."""
+    from fracrepro.nn.gradient_tails import GradientTails, measure_gradient_tails
+    from fracrepro.nn.sweeps import Sweep, train_sweep
+    from fracrepro.nn.train import train
+
+    if isinstance(experiment, GradientTails):
+        return measure_gradient_tails
+    return train_sweep if isinstance(experiment, Sweep) else train
+
+
+def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:
     """Return a recorded experiment's results, after checking that they are what they say.
 
     Raises ValueError when a file is missing, when the CSV is not the one that the record describes, or when
@@ -120,7 +164,7 @@ def load_record(folder: Path, protocol: Protocol) -> pd.DataFrame:
     """
     import pandas as pd
 
-    name = protocol.experiment
+    name = experiment.experiment
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
     for path in (table, record):
         if not path.is_file():
@@ -129,7 +173,7 @@ def load_record(folder: Path, protocol: Protocol) -> pd.DataFrame:
     found = hashlib.sha256(content).hexdigest()
     if found != facts["sha256"]:
         raise ValueError(f"{table.name}: expected sha256 {facts['sha256']}, found {found}")
-    wanted = json.loads(json.dumps(protocol.to_dict()))
+    wanted = json.loads(json.dumps(experiment.to_dict()))
     for field, value in wanted.items():
         if facts["protocol"].get(field) != value:
             there = facts["protocol"].get(field)

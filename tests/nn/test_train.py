@@ -105,6 +105,17 @@ def test_float64_losses_equal_a_plain_loop(network, batch, steps):
             torch.testing.assert_close(parameter, state[name], atol=1e-9, rtol=0)
 
 
+def test_parameters_are_copies_that_training_leaves_alone(digits):
+    ensemble = Ensemble(DIGITS.network, (KAIMING, XAVIER), (4,), CPU)
+    before = [ensemble.parameters(model) for model in range(2)]
+    images = batches.normalize(torch.tensor(digits.train_images[:8])).unsqueeze(0)
+    ensemble.step(images, torch.tensor(digits.train_labels[:8]).long().unsqueeze(0), 0.1)
+    for scheme, parameters in zip((KAIMING, XAVIER), before, strict=True):
+        for name, values in initial_parameters(DIGITS.network, scheme, 4).items():
+            assert torch.equal(parameters[name], values), name
+    assert not torch.equal(ensemble.parameters(0)["dense0.weight"], before[0]["dense0.weight"])
+
+
 def test_evaluation_equals_plain_module(digits):
     ensemble = Ensemble(DIGITS.network, (KAIMING, XAVIER), (4,), CPU)
     images = batches.normalize(torch.tensor(digits.test_images))

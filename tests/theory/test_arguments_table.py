@@ -76,6 +76,12 @@ OTHERS = [
     ("sample", -1.0, lambda: fr.hill([1.0, -1.0], 1)),
     ("sample", None, lambda: fr.hill([1.0, 1.0], 1)),
     ("level", 1.0, lambda: fr.hill([1.0, 2.0], 1, level=1.0)),
+    ("k", 1, lambda: fr.extreme_value_index([1.0, 2.0, 3.0], 1)),
+    ("block", 1, lambda: fr.stable_index([1.0, 2.0], 1)),
+    ("sample", NAN, lambda: fr.stable_index([1.0, NAN], 2)),
+    ("sample", None, lambda: fr.stable_index([1.0, 2.0], 3)),
+    ("sample", None, lambda: fr.stable_index([1.0, 0.0], 2)),
+    ("sample", None, lambda: fr.stable_index([1.0, -1.0], 2)),
     ("estimator", "best", lambda: fr.stability_plot([1.0, 2.0], [1], "best")),
 ]
 CASES = [
