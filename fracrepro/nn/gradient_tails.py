@@ -291,6 +291,6 @@ GRADIENT_TAILS = GradientTails(  # ours: the authors' network and learning rate
         seeds=range(6),
     ),
     batch_sizes=(1, 2, 8, 32, 128, 512),
-    steps=6000,
+    steps=4000,
     layer=10,
 )

@@ -81,7 +81,7 @@ def test_the_recorded_sweeps_cross_the_axis_with_the_slope():
         sweep = SWEEPS[name]
         assert sweep.experiment == name
         assert [key for key, _ in sweep.axes] == [axis, "negative_slope"]
-        assert {scheme.s for scheme in sweep.protocol.schemes} == {0.25, 0.5, 1.0, 2.0}
+        assert {scheme.s for scheme in sweep.protocol.schemes} == {0.25, 1.0, 2.0}
         for _, protocol in sweep.cells():
             assert protocol.batch_size == MNIST.batch_size
             assert protocol.learning_rate == MNIST.learning_rate
