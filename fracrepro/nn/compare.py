@@ -44,16 +44,18 @@ class PairedDifference:
     lost: int
 
 
-def final_figures(results: pd.DataFrame, figure: str) -> pd.DataFrame:
+def final_figures(results: pd.DataFrame, figure: str, by: str = "scheme") -> pd.DataFrame:
     """Return `figure` after the last epoch: one row per seed, one column per scheme.
 
     Args:
         results: what :func:`fracrepro.nn.train.train` returns.
         figure: ``train_loss``, ``train_accuracy``, ``test_loss`` or ``test_accuracy``.
+        by: ``"scheme"``, or ``"s"`` for one column per order where all runs are of one scheme.
     """
     choice("figure", figure, FIGURES)
+    choice("by", by, ("scheme", "s"))
     last = results[results["epoch"] == results["epoch"].max()]
-    return last.pivot(index="seed", columns="scheme", values=figure)
+    return last.pivot(index="seed", columns=by, values=figure)
 
 
 def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+    from fracrepro.nn.protocols import Protocol
+
 
 def table(
     frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *, index: bool = True
@@ -26,3 +28,34 @@ def table(
     styler = Styler(frame, uuid="", cell_ids=False).set_table_attributes('class="dataframe"')
     styler = styler.format(formats, na_rep="–")
     return styler if index else styler.hide(axis="index")
+
+
+def protocol_table(recorded: Protocol, live: Protocol) -> Styler:
+    """Return the settings of two protocols side by side: the record's, and those of a page's own training."""
+    import pandas as pd
+
+    columns = {"the record": _settings(recorded), "this page": _settings(live)}
+    return table(pd.DataFrame(columns))
+
+
+def _settings(protocol: Protocol) -> dict[str, str]:
+    """What decides a training, in words."""
+    net = protocol.network
+    blocks = [f"{n_out}×{n_in}×{k}×{k}" for n_out, n_in, k, _ in net.conv_shapes]
+    decay = f", divided by 10 every {protocol.decay_every} epochs" if protocol.decay_every else ""
+    convolutions = {"convolutions, each with ReLU and pooling": ", ".join(blocks)} if blocks else {}
+    return {
+        "data set": protocol.dataset,
+        "image": " × ".join(map(str, net.image_shape)),
+        **convolutions,
+        "fully connected layers": f"{net.depth}, width {net.width}",
+        "activation": f"leaky ReLU, slope {net.negative_slope:g}, after every layer",
+        "optimizer": "SGD without momentum",
+        "learning rate": f"{protocol.learning_rate:g}{decay}",
+        "weight decay": f"{protocol.weight_decay:g}",
+        "flips and crops": "yes" if protocol.augment else "no",
+        "batch size": str(protocol.batch_size),
+        "epochs": str(protocol.epochs),
+        "runs of each scheme": str(len(protocol.seeds)),
+        "shared at a seed": "data order, biases, standard normal draws",
+    }
