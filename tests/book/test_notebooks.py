@@ -68,6 +68,10 @@ def test_profiles_name_only_notebooks_and_parameters_that_exist():
         ("09_mnist", {"gpu": "falsch"}),
         ("09_mnist", {"schemes": "[fractional, orthogonal]"}),
         ("09_mnist", {"dataset": "imagenet"}),
+        ("10_cifar10", {"dataset": "mnist"}),
+        ("11_gradient_tails", {"batch_sizes": "[]"}),
+        ("11_gradient_tails", {"batch_sizes": "[0]"}),
+        ("11_gradient_tails", {"layer": "20"}),
     ],
 )
 def test_a_value_out_of_range_stops_the_run_before_a_kernel_starts(name, wrong, monkeypatch):
@@ -89,31 +93,6 @@ def test_moment_preservation_finds_the_theorem_and_rejects_the_control(book):
     assert values["published_error_at_09"] > 2 * values["kaiming_error_at_09"]
     # The needed draws from the moments of the half chi-squared mixture, by hand: E R⁴/(E R²)² = 1 + 5/64.
     assert values["draws_kaiming_100"] == math.ceil(((1 + 5 / 64) ** 100 - 1) / 0.05**2)
-
-
-def test_mnist_reports_every_scheme_and_its_paired_difference(book):
-    record = book.record("09_mnist")
-    values, chosen = record["values"], record["parameters"]
-    for scheme in chosen["schemes"]:
-        assert 0 <= values[f"accuracy_{scheme}"] <= 1
-        assert values[f"not_started_{scheme}"] + values[f"diverged_{scheme}"] <= 2 * chosen["runs"]
-    gap = 100 * (values["accuracy_fractional"] - values["accuracy_kaiming"])
-    assert values["live_mean"] == pytest.approx(gap, abs=1e-9)
-    assert values["live_low"] < values["live_mean"] < values["live_high"]
-    assert values["schemes_differ_only_in_scale"]
-
-
-def test_mnist_reads_the_record(book):
-    import pandas as pd
-    from scipy import stats
-
-    recorded = pd.read_csv(ROOT / "recorded" / "mnist.csv")
-    last = recorded[recorded["epoch"] == 30].pivot(index="seed", columns="scheme", values="test_accuracy")
-    values = book.record("09_mnist")["values"]
-    expected = stats.ttest_rel(100 * last["fractional"], 100 * last["kaiming"]).confidence_interval(0.95)
-    assert (values["record_low_kaiming"], values["record_high_kaiming"]) == pytest.approx(
-        tuple(expected), rel=1e-9
-    )
 
 
 @pytest.mark.parametrize("name", NAMES)
