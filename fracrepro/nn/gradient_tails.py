@@ -109,7 +109,9 @@ class GradientTails:
         record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         full = record.pop("protocol").to_dict()
         used = ("experiment", "dataset", "network", "schemes", "seeds", "learning_rate")
-        return {key: full[key] for key in used} | record | {"batch_sizes": list(self.batch_sizes)}
+        estimators = {"top": TOP, "block": BLOCK, "vectors": VECTORS}
+        lists = {"batch_sizes": list(self.batch_sizes)}
+        return {key: full[key] for key in used} | record | lists | estimators
 
 
 def measure_gradient_tails(
