@@ -125,6 +125,10 @@ def _defaults():
         (["digits", "--s", "nan"], "s = nan"),
         (["digits", "--scheme", "kaiming", "--s", "1"], "fractional"),
         (["digits", "--epochs", "2"], "need --out"),
+        (["mnist_width", "--s", "0.5"], "its own schemes and orders"),
+        (["gradient_tails", "--scheme", "kaiming"], "its own schemes and orders"),
+        (["gradient_tails", "--epochs", "2"], "counts steps"),
+        (["mnist_dept"], "did you mean 'mnist_depth'"),
         (["digits", "--profile", "quick", "--out", "somewhere", "--device", "tpu"], "device = 'tpu'"),
     ],
 )
@@ -136,6 +140,33 @@ def test_bad_input_is_one_line_before_any_training(arguments, message, tmp_path,
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_sweeps_and_tails_are_recorded_like_trainings(tmp_path, monkeypatch):
+    from fracrepro.nn.protocols import DIGITS
+    from fracrepro.nn.sweeps import SWEEPS, Sweep
+
+    small = DIGITS.replace(experiment="small_sweep", epochs=1, seeds=range(2), schemes=DIGITS.schemes[:2])
+    monkeypatch.setitem(SWEEPS, "small_sweep", Sweep(small, [("depth", (2, 3))]))
+    arguments = ["train", "small_sweep", "--device", "cpu", "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "depth=3 scheme=kaiming: test accuracy" in result.stdout
+    sweep = trainings.settle("small_sweep")
+    assert len(trainings.load_record(tmp_path, sweep)) == 2 * 2 * 2
+    with pytest.raises(ValueError, match=r"axes is .*3.* there and .*4.* in the protocol"):
+        trainings.load_record(tmp_path, Sweep(small, [("depth", (2, 4))]))
+    tails = trainings.settle("gradient_tails", "quick").replace(
+        dataset="digits", network=DIGITS.network, batch_sizes=[2], steps=2, draws=500, images=500
+    )
+    results = trainings.run(tails, tmp_path, device="cpu")
+    pd.testing.assert_frame_equal(trainings.load_record(tmp_path, tails), results)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "gradient_tails.csv",
+        "gradient_tails.json",
+        "small_sweep.csv",
+        "small_sweep.json",
+    ]
 
 
 def test_the_paper_profile_is_the_protocol_itself():
