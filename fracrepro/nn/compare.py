@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ __all__ = [
     "detectable_difference",
     "endpoints",
     "final_figures",
+    "order_differences",
     "paired_difference",
 ]
 
@@ -117,6 +119,43 @@ def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
         if other != first
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def order_differences(
+    results: pd.DataFrame, axes: Sequence[str], reference: float, *, chance: float, level: float
+) -> pd.DataFrame:
+    """Return the difference in final test accuracy of every order from one, in every cell of a sweep.
+
+    Args:
+        results: what :func:`fracrepro.nn.sweeps.train_sweep` returns, all runs of the fractional scheme.
+        axes: names of the columns that make a cell.
+        reference: the order to compare with.
+        chance: the accuracy of guessing; a run has started when it is above twice that.
+        level: of all intervals together, in (0, 1): each is at 1 - level/comparisons (Bonferroni).
+
+    Returns:
+        One row per cell and order: the axes, `s`, `accuracy` (mean), `accuracy_of_reference`, `started`,
+        `started_of_reference`, and the fields of :class:`PairedDifference`; accuracies in percentage points.
+        A run whose test loss is not finite counts as not started and as lost.
+    """
+    import pandas as pd
+
+    level, chance = real("level", level, "(0, 1)"), real("chance", chance, "(0, 1)")
+    choice("reference", reference, tuple(results["s"].unique()))
+    cells = list(results.groupby(list(axes)))
+    orders = [s for s in results["s"].unique() if s != reference]
+    confidence = 1 - level / (len(cells) * len(orders))
+    rows = []
+    for values, cell in cells:
+        finite = np.isfinite(final_figures(cell, "test_loss", by="s"))
+        accuracy = 100 * final_figures(cell, "test_accuracy", by="s")[finite]
+        means, started = accuracy.mean(), (accuracy > 200 * chance).sum()
+        for s in orders:
+            found = paired_difference(accuracy[s], accuracy[reference], confidence=confidence)
+            row = dict(zip(axes, values, strict=True)) | {"s": s, "accuracy": means[s]}
+            row |= {"accuracy_of_reference": means[reference], "started": started[s]}
+            rows.append(row | {"started_of_reference": started[reference]} | dataclasses.asdict(found))
+    return pd.DataFrame(rows)
 
 
 def paired_difference(

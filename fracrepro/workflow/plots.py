@@ -103,3 +103,22 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         axes.set_yticks([0], [f"{first} - {other}".replace("_", " ")])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
+
+
+def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
+    """Draw a sweep's mean differences with intervals over one axis: a colour an order, a mark a slope.
+
+    `differences` is what `fracrepro.nn.compare.order_differences` returns for that axis and the slope.
+    """
+    values = sorted(differences[axis].unique())
+    series = list(differences.groupby(["s", "negative_slope"]))
+    orders = sorted(differences["s"].unique())
+    for k, ((s, slope), group) in enumerate(series):
+        x = [values.index(value) + 0.1 * (k - (len(series) - 1) / 2) for value in group[axis]]
+        style = {"color": f"C{orders.index(s)}", "marker": "o" if slope else "s"}
+        half_width = group["high"] - group["mean"]
+        label = f"s = {s:g}, slope {slope:g}"
+        points_with_intervals(axes, x, group["mean"], half_width, label=label, **style)
+    axes.axhline(0, color="0.4", linewidth=1)
+    axes.set_xticks(range(len(values)), values)
+    axes.set_xlabel(axis)

@@ -128,3 +128,48 @@ def test_comparisons_leave_a_pair_out_when_one_of_it_diverged():
     assert table.loc[("test loss", "kaiming"), "mean"] == pytest.approx((-0.1 - 1.8) / 2, rel=1e-12)
     with pytest.raises(ValueError, match="first = 'xavier'"):
         compare.comparisons(results(RUNS), "xavier")
+
+
+def sweep_results(rng):
+    """A sweep over two depths: three orders, five seeds, two epochs."""
+    rows = [
+        {"depth": depth, "scheme": "fractional", "s": s, "seed": seed, "epoch": epoch}
+        for depth in (10, 20)
+        for s in (0.5, 1.0, 2.0)
+        for seed in range(5)
+        for epoch in (1, 2)
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.assign(test_accuracy=rng.uniform(0.5, 0.9, len(frame)), test_loss=1.0)
+
+
+def test_orders_are_compared_in_every_cell_at_the_joint_level():
+    results = sweep_results(np.random.default_rng(5))
+    lost = (results["depth"] == 20) & (results["s"] == 0.5) & (results["seed"] == 3)
+    results.loc[lost, ["test_accuracy", "test_loss"]] = [0.1, np.nan]
+    low = (results["depth"] == 10) & (results["s"] == 2.0) & (results["seed"] == 0)
+    results.loc[low, "test_accuracy"] = 0.15
+    found = compare.order_differences(results, ["depth"], 2.0, chance=0.1, level=0.1)
+    assert list(zip(found["depth"], found["s"], strict=True)) == [(10, 0.5), (10, 1.0), (20, 0.5), (20, 1.0)]
+    last = results.query("epoch == 2").set_index(["depth", "s", "seed"])["test_accuracy"]
+    for row in found.itertuples():
+        first, second = 100 * last[row.depth, row.s], 100 * last[row.depth, 2.0]
+        if row.lost:
+            first, second = first.drop(3), second.drop(3)
+        expected = stats.ttest_rel(first, second).confidence_interval(1 - 0.1 / 4)
+        assert (row.low, row.high) == pytest.approx(tuple(expected), rel=1e-12)
+        assert row.accuracy == pytest.approx(first.mean(), rel=1e-12)
+    assert found["lost"].tolist() == [0, 0, 1, 0]
+    assert found["started"].tolist() == [5, 5, 4, 5]
+    assert found["started_of_reference"].tolist() == [4, 4, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"level": 0}, "level = 0"), ({"chance": 1.0}, "chance"), ({"reference": 1.5}, "reference = 1.5")],
+)
+def test_bad_comparisons_of_orders_are_refused(changes, message):
+    results = sweep_results(np.random.default_rng(5))
+    arguments = {"reference": 2.0, "chance": 0.1, "level": 0.05} | changes
+    with pytest.raises(ValueError, match=message):
+        compare.order_differences(results, ["depth"], **arguments)
