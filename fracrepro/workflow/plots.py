@@ -47,9 +47,11 @@ def use_style() -> None:
     set_matplotlib_formats("retina")
 
 
-def points_with_intervals(axes: Axes, x: Any, estimate: Any, half_width: Any, **style: Any) -> None:
+def points_with_intervals(
+    axes: Axes, x: Any, estimate: Any, half_width: Any, *, fmt: str = "o", **style: Any
+) -> None:
     """Draw a simulation as points with intervals, so that theory can be a line on the same axes."""
-    axes.errorbar(x, estimate, yerr=half_width, fmt="o", markersize=4, capsize=2, linewidth=1.2, **style)
+    axes.errorbar(x, estimate, yerr=half_width, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
 
 
 def training_curves(results: pd.DataFrame) -> None:
@@ -115,7 +117,7 @@ def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
     orders = sorted(differences["s"].unique())
     for k, ((s, slope), group) in enumerate(series):
         x = [values.index(value) + 0.1 * (k - (len(series) - 1) / 2) for value in group[axis]]
-        style = {"color": f"C{orders.index(s)}", "marker": "o" if slope else "s"}
+        style = {"color": f"C{orders.index(s)}", "fmt": "o" if slope else "s"}
         half_width = group["high"] - group["mean"]
         label = f"s = {s:g}, slope {slope:g}"
         points_with_intervals(axes, x, group["mean"], half_width, label=label, **style)
