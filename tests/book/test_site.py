@@ -24,6 +24,13 @@ def soups(book):
     return {name: BeautifulSoup(path.read_text(), "html.parser") for name, path in pages(book).items()}
 
 
+def test_one_worker_holds_all_tests_of_the_book(book, request):
+    """Else every worker builds a book of its own, which costs minutes and shows nowhere."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not distributed by groups")
+    assert request.node.nodeid.endswith("@book")
+
+
 def test_every_page_of_the_table_of_contents_exists(book):
     assert set(site.toc_notebooks(book.project)) == set(book.project.notebook_names())
     for name, path in pages(book).items():
