@@ -39,6 +39,9 @@ def test_the_record_is_read(book):
     assert values["image_tail_largest_high"] == pytest.approx(
         max(high for _, _, high in joint.values()), rel=1e-9
     )
+    runs = pd.read_csv(ROOT / "recorded" / "gradient_tails.csv").query("stage == 'end'")
+    gap = (runs["noise_evi"] - runs["gaussian_evi"]).groupby(runs["batch_size"]).mean()
+    assert values["noise_gap_largest"] == pytest.approx(gap[list(plain)].max(), rel=1e-9)
     joint = intervals("weight_evi", 1 - 0.05 / len(plain))
     assert values["weight_tail_largest_low"] == pytest.approx(
         max(low for _, low, _ in joint.values()), rel=1e-9
@@ -51,6 +54,7 @@ def test_the_proposition_holds_and_the_control_is_normal(book):
     # 4096 dependent medians of 2000 draws: one alone has the standard error sqrt(24/2000) = 0.11.
     assert abs(values["kurtosis_normal"]) < 0.11 < values["kurtosis_one_image"]
     assert values["live_stable_normal"] < 1.5  # the estimator's failure, on normal noise
+    assert max(values["stable_in_order"], values["stable_shuffled"]) < 1.5
     assert values["live_diverged"] == 0
 
 
