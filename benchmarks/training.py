@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fracrepro.nn import data
-from fracrepro.nn.networks import build_module, initial_parameters
-from fracrepro.nn.protocols import PROTOCOLS
-from fracrepro.nn.train import train
+from fracrepro.nn.experiments.protocol import PROTOCOLS
+from fracrepro.nn.training.network import build_module, initial_parameters
+from fracrepro.nn.training.train import train
 
 TARGETS = {"mnist": 6.0, "cifar10": 2.0}
 

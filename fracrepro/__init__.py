@@ -1,6 +1,16 @@
 """What an initialization does to the norm of a deep network's output, exactly."""
 
 from fracrepro._version import __version__
+from fracrepro.stats.tails import (
+    StabilityPlot,
+    TailEstimate,
+    extreme_value_index,
+    hill,
+    log_log_regression,
+    moment_estimator,
+    stability_plot,
+    stable_index,
+)
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU, RReLU
 from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.layer import (
@@ -16,16 +26,6 @@ from fracrepro.theory.simulate import (
     simulate_log_norms,
     simulate_tilted_log_norms,
     stream_log_norms,
-)
-from fracrepro.theory.tails import (
-    StabilityPlot,
-    TailEstimate,
-    extreme_value_index,
-    hill,
-    log_log_regression,
-    moment_estimator,
-    stability_plot,
-    stable_index,
 )
 
 __all__ = [

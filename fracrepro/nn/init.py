@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain
 
+from fracrepro.arguments import choice, real
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import LeakyReLU, Linear, ReLU
-from fracrepro.theory.arguments import choice, real
 from fracrepro.theory.layer import critical_variance, expansion_variance
 
 __all__ = ["fractional_normal_", "fractional_std", "random_walk_normal_", "random_walk_std"]
@@ -52,7 +53,7 @@ def fractional_normal_(
         `tensor`.
 
     Raises:
-        ValueError: for an argument outside the ranges above, before `tensor` is touched.
+        ArgumentError: for an argument outside the ranges above, before `tensor` is touched.
 
     Source: the abstract for square layers; derived here for rectangular ones.
 
@@ -93,7 +94,7 @@ def random_walk_normal_(
         `tensor`.
 
     Raises:
-        ValueError: for an argument outside the ranges above, before `tensor` is touched; also for a
+        ArgumentError: for an argument outside the ranges above, before `tensor` is touched; also for a
             fan of 1 or 2 at a rectifier, because the fit has its pole at 2.4.
 
     Source: the authors' code.
@@ -139,7 +140,7 @@ def fractional_std(
         The standard deviation, positive.
 
     Raises:
-        ValueError: for an argument outside the ranges above, or where the authors' expansion is not positive.
+        ArgumentError: for an argument outside these ranges, or where the authors' expansion is not positive.
 
     Source: the abstract for square layers, the authors' code for ``"published"``, derived here for the rest.
 
@@ -177,7 +178,7 @@ def random_walk_std(
     if nonlinearity == "linear":
         return math.exp(1 / (2 * fan)) / math.sqrt(fan)
     if fan <= 2:
-        raise ValueError(f"{mode} = {fan}: need at least 3, the fit for rectifiers has a pole at 2.4")
+        raise ArgumentError(f"{mode} = {fan}: need at least 3, the fit for rectifiers has a pole at 2.4")
     gain = calculate_gain(nonlinearity, a)  # type: ignore[arg-type]
     return gain * math.exp(1.2 / (fan - 2.4)) / math.sqrt(fan)
 
@@ -204,7 +205,7 @@ def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:
     """The fan that scales the variance and the width of the layer's output in the direction of `mode`."""
     mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, MODES)  # torch lowers it too
     if len(shape) < 2 or min(shape) < 1:
-        raise ValueError(f"shape = {tuple(shape)}: need (n_out, n_in, *kernel) with every size at least 1")
+        raise ArgumentError(f"shape = {tuple(shape)}: need (n_out, n_in, *kernel) with every size at least 1")
     receptive_field = math.prod(shape[2:])
     n_out, n_in = shape[0], shape[1]
     return (n_in * receptive_field, n_out) if mode == "fan_in" else (n_out * receptive_field, n_in)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fracrepro.arguments import integer, integers, reals
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU, RReLU
-from fracrepro.theory.arguments import integer, integers, reals
 
 __all__ = ["backward_log_norms", "forward_log_norms"]
 
@@ -44,7 +45,7 @@ def forward_log_norms(
         float64 of shape (n, k + 1), −inf from the layer on where a network is dead.
 
     Raises:
-        ValueError: for an argument outside these ranges.
+        ArgumentError: for an argument outside these ranges.
 
     Source: derived here; the laws it must follow are the theory's.
 
@@ -93,7 +94,7 @@ def backward_log_norms(
         float64 of shape (n, k + 1), from g_k in column 0 to g_0, −inf from where a gradient is zero.
 
     Raises:
-        ValueError: for an argument outside these ranges.
+        ArgumentError: for an argument outside these ranges.
 
     Source: derived here.
 
@@ -129,12 +130,12 @@ def _check(
     n = integer("n", n, "[1, inf)")
     sizes = integers("widths", widths, "[1, inf)")
     if sizes.ndim != 1 or len(sizes) < 2:
-        raise ValueError(f"widths = {widths!r}: need the input's width and at least one layer's")
+        raise ArgumentError(f"widths = {widths!r}: need the input's width and at least one layer's")
     variances = reals("variance", variance, "(0, inf)")
     if variances.shape not in ((), (len(sizes) - 1,)):
-        raise ValueError(f"variance = {variance!r}: need one number, or one per layer ({len(sizes) - 1})")
+        raise ArgumentError(f"variance = {variance!r}: need one number, or one per layer ({len(sizes) - 1})")
     if not isinstance(activation, (Linear, ReLU, LeakyReLU, RReLU, Dropout)):
-        raise ValueError(f"activation = {activation!r}: need Linear, ReLU, LeakyReLU, RReLU or Dropout")
+        raise ArgumentError(f"activation = {activation!r}: need Linear, ReLU, LeakyReLU, RReLU or Dropout")
     return n, sizes.tolist(), np.broadcast_to(variances, len(sizes) - 1).tolist()
 
 

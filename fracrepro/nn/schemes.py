@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fracrepro.arguments import choice, real
+from fracrepro.errors import ArgumentError
 from fracrepro.nn import init
-from fracrepro.theory.arguments import choice, real
 
 __all__ = ["SCHEMES", "Scheme"]
 
@@ -29,7 +30,7 @@ class Scheme:
         formula: ``"exact"``, ``"derived"`` or ``"published"`` for ``"fractional"``, None for the others.
 
     Raises:
-        ValueError: for anything else.
+        ArgumentError: for anything else.
 
     Source: the authors' code; ``"lyapunov"`` is our addition.
 
@@ -49,7 +50,7 @@ class Scheme:
             choice("formula", self.formula, init.FORMULAS)
         elif self.s is not None or self.formula is not None:
             given = f"s = {self.s!r}, formula = {self.formula!r}"
-            raise ValueError(f"{given}: need None with scheme {self.name!r}")
+            raise ArgumentError(f"{given}: need None with scheme {self.name!r}")
 
     def std(self, shape: tuple[int, int], negative_slope: float) -> float:
         """Return the standard deviation for a weight matrix of shape (n_out, n_in) before leaky ReLU."""

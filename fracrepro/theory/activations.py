@@ -22,7 +22,8 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from fracrepro.theory import arguments
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
 
 # The squares of slopes outside these bounds leave the range in which every formula below keeps its digits.
 _SMALLEST, _LARGEST = 1e-100, 1e100
@@ -126,7 +127,7 @@ class LeakyReLU(Activation):
     """The leaky rectifier, φ(z) = z for z ≥ 0 and negative_slope·z below; the slope may be any real number.
 
     Slope 1 is the identity, slope 0 the rectifier, slope -1 the absolute value.
-    Slopes other than 0 must lie between 1e-100 and 1e100 in absolute value, else ValueError.
+    Slopes other than 0 must lie between 1e-100 and 1e100 in absolute value, else ArgumentError.
 
     >>> import fracrepro as fr
     >>> fr.LeakyReLU(0.5).even_moment(1)
@@ -151,7 +152,7 @@ class RReLU(Activation):
 
     The slopes are uniform on [lower, upper], independent over neurons, layers and networks.
     Each bound must be 0 or lie between 1e-100 and 1e100 in absolute value, and lower ≤ upper;
-    otherwise ValueError.
+    otherwise ArgumentError.
 
     >>> import fracrepro as fr
     >>> fr.RReLU(0.5, 0.5).even_moment(1) == fr.LeakyReLU(0.5).even_moment(1)
@@ -166,7 +167,7 @@ class RReLU(Activation):
         _check_slope("lower", self.lower)
         _check_slope("upper", self.upper)
         if self.lower > self.upper:
-            raise ValueError(
+            raise ArgumentError(
                 f"lower = {self.lower!r}: need a number in [-1e+100, upper] with upper = {self.upper!r}"
             )
 
@@ -205,16 +206,18 @@ class Dropout(Activation):
 
 
 def check_activation(name: str, value: object) -> Activation:
-    """Return `value` if it is an activation of this module, else raise ValueError."""
+    """Return `value` if it is an activation of this module, else raise ArgumentError."""
     if not isinstance(value, Activation):
-        raise ValueError(f"{name} = {value!r}: need an activation such as ReLU() or LeakyReLU(0.01)")
+        raise ArgumentError(f"{name} = {value!r}: need an activation such as ReLU() or LeakyReLU(0.01)")
     return value
 
 
 def _check_slope(name: str, value: float) -> None:
     slope = arguments.real(name, value, _SLOPES)
     if 0.0 < abs(slope) < _SMALLEST:
-        raise ValueError(f"{name} = {value!r}: need 0 or an absolute value in [{_SMALLEST:g}, {_LARGEST:g}]")
+        raise ArgumentError(
+            f"{name} = {value!r}: need 0 or an absolute value in [{_SMALLEST:g}, {_LARGEST:g}]"
+        )
 
 
 def _two_sided(lower: float, upper: float) -> tuple[Component, ...]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fracrepro.theory import arguments
-from fracrepro.theory._factor import factor
-from fracrepro.theory._inversion import SumLaw
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moments
+from fracrepro.theory.numerics.factor import factor
+from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.simulate import DEPTHS, check_rng
 
 _NEWTON_STEPS = 100
@@ -29,7 +30,7 @@ def survival_probability(depth: Any, width: Any, activation: Activation, *, weig
 
     Parameters: `depth` k and `width` d, integers from 1, scalars or arrays that broadcast.
     `weights` makes no difference and is accepted for the sake of one interface.
-    Raises ValueError outside these ranges.
+    Raises ArgumentError outside these ranges.
     Source: [abstract] states that the outputs converge to zero; the formula is derived here.
 
     >>> import fracrepro as fr
@@ -53,7 +54,7 @@ class LogNormLaw:
     With ``weights="orthogonal"`` σ² is the squared gain.  All amplitudes of a layer may then agree, which is
     a point mass of the law; where width and depth are too small for it to be negligible, or for the density
     to be smooth, the law is refused.  Its tails have absolute accuracy (1e-10) only.
-    Raises ValueError outside these ranges, and for linear orthogonal networks, whose norm is not random.
+    Raises ArgumentError outside these ranges, and for linear orthogonal networks, whose norm is not random.
     Source: [abstract] names the normal limit; the exact law is derived here.
 
     >>> import fracrepro as fr
@@ -74,7 +75,7 @@ class LogNormLaw:
         layer = factor(self.width, activation)
         mean, var = log_moments(self.width, activation, weights=weights)
         if var <= 0.0:
-            raise ValueError(
+            raise ArgumentError(
                 f"weights = {weights!r} with activation = {activation!r} at width = {width!r}: "
                 "need a network whose norm is random"
             )
@@ -175,7 +176,7 @@ class LogNormLaw:
     def small_output_probability(self, eps: Any) -> Any:
         """Return P(r_k ≤ eps r_0), dead networks included; relative accuracy 1e-6 down to 1e-12.
 
-        Raises ValueError unless eps > 0.
+        Raises ArgumentError unless eps > 0.
         """
         log_eps = np.log(arguments.reals("eps", eps, "(0, inf)"))
         value = -math.expm1(self._log_alive) + math.exp(self._log_alive) * np.asarray(self.cdf(log_eps))

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from fracrepro.theory import arguments
-from fracrepro.theory._factor import Factor, factor
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU, check_activation
+from fracrepro.theory.numerics.factor import Factor, factor
 
 WEIGHTS = ("gaussian", "orthogonal")
 WIDTHS = "[1, 1000000000]"
@@ -39,7 +40,7 @@ def moment(s: Any, width: Any, activation: Activation, *, weights: str = "gaussi
     `s` must exceed minus the order at which the moment diverges: 1 for an activation with an atom at zero
     (ReLU, dropout), else the width.
     Returns a float, or an array of the broadcast shape.
-    Raises ValueError outside these ranges or when the value exceeds the largest float.
+    Raises ArgumentError outside these ranges or when the value exceeds the largest float.
     Source: derived here; s > 0 is the quantity the abstract speaks of.
 
     >>> import fracrepro as fr
@@ -70,7 +71,7 @@ def critical_variance(s: Any, width: Any, activation: Activation, *, weights: st
 
     Parameters: `s` in [0, 2] and `width` from 1, scalars or arrays that broadcast.
     With ``weights="orthogonal"`` the value is the squared gain of a Haar-orthogonal matrix.
-    Raises ValueError outside these ranges or when σ² exceeds the largest float (narrow ReLU layers, tiny s).
+    Raises ArgumentError outside these ranges or when σ² is no float (narrow ReLU layers, tiny s).
     Source: [abstract]; the exact evaluation is derived here.
 
     >>> import fracrepro as fr
@@ -107,7 +108,7 @@ def expansion_variance(
     with the above and a leaky slope a gives 2/((1+a²)d) + (2-s) ((5s-24)a² + 10)/(2(s+2)a² + 4)/d².
 
     Parameters: `s` in [0, 2] and `width` from 1, scalars or arrays that broadcast.
-    Raises ValueError outside these ranges, and for ``"published"`` with an activation or weights that the
+    Raises ArgumentError outside these ranges, and for ``"published"`` with an activation or weights that the
     scripts do not treat, or where their expression is not positive.
     Source: [authors' code] and derived here.
 
@@ -141,7 +142,7 @@ def preserved_order(variance: Any, width: Any, activation: Activation, *, weight
     below critical_variance(0); at that value itself the result is 0.
 
     Parameters: `variance` > 0 and `width` from 1, scalars or arrays that broadcast.
-    Raises ValueError outside these ranges, where no positive root exists, or where it exceeds 1e6.
+    Raises ArgumentError outside these ranges, where no positive root exists, or where it exceeds 1e6.
     Source: derived here.
 
     >>> import fracrepro as fr
@@ -164,7 +165,7 @@ def log_moments(width: Any, activation: Activation, *, weights: str = "gaussian"
     Linear network: (1/2)(log 2 + ψ(d/2)) and ψ'(d/2)/4.
 
     Parameters: `width` from 1, a scalar or an array.
-    Raises ValueError outside this range.
+    Raises ArgumentError outside this range.
     Source: [abstract] names the normal limit; these constants are derived here.
 
     >>> import fracrepro as fr
@@ -221,7 +222,7 @@ def _exact_moment(order: int, width: Any, activation: Activation, weights: str) 
 def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: str) -> np.ndarray:
     slopes = {Linear: 1.0, ReLU: 0.0}
     if weights != "gaussian" or not isinstance(activation, (Linear, ReLU, LeakyReLU)):
-        raise ValueError(
+        raise ArgumentError(
             f"source = 'published' with activation = {activation!r}, weights = {weights!r}: "
             "need Linear, ReLU or LeakyReLU with Gaussian weights, the cases in the authors' scripts"
         )
@@ -231,7 +232,7 @@ def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: st
     correction = ((5.0 * s - 24.0) * square + 10.0) / (2.0 * (s + 2.0) * square + 4.0)
     value = 2.0 / ((1.0 + square) * d) + (2.0 - s) * correction / d**2
     if np.any(value <= 0.0):
-        raise ValueError(
+        raise ArgumentError(
             f"source = 'published' with activation = {activation!r}: their expression is not positive; "
             "need a larger width, a smaller slope or source='derived'"
         )
@@ -254,7 +255,7 @@ def _root(sigma2: float, layer: Factor, weights: str) -> float:
         if rate == 0.0 or sigma2 == critical_variance(0, layer.width, layer.activation, weights=weights):
             return 0.0
         if rate > 0.0:
-            raise ValueError(
+            raise ArgumentError(
                 f"variance = {sigma2!r}: need a value below critical_variance(0) = "
                 f"{critical_variance(0, layer.width, layer.activation, weights=weights)!r}; "
                 "above it every moment of positive order grows with depth"
@@ -267,7 +268,9 @@ def _root(sigma2: float, layer: Factor, weights: str) -> float:
     while slope(high) < 0.0:
         high *= 2.0
         if high > 1e6:
-            raise ValueError(f"variance = {sigma2!r}: need a larger value; the preserved order exceeds 1e6")
+            raise ArgumentError(
+                f"variance = {sigma2!r}: need a larger value; the preserved order exceeds 1e6"
+            )
     return 2.0 * brentq(slope, low, high, xtol=1e-13, rtol=1e-14)
 
 
@@ -301,7 +304,7 @@ def _check_order(s: np.ndarray, layer: Factor) -> None:
     """Raise unless every moment of order s exists."""
     bad = s <= -layer.order
     if bad.any():
-        raise ValueError(
+        raise ArgumentError(
             f"s = {s[bad].flat[0].item()!r}: need a number in (-{layer.order}, inf), "
             f"where the moment is finite at width {layer.width} for {layer.activation!r}"
         )
@@ -310,6 +313,6 @@ def _check_order(s: np.ndarray, layer: Factor) -> None:
 def _check_float(name: str, log_value: np.ndarray, s: Any) -> None:
     if np.any(np.abs(log_value) >= _LOG_MAX):
         worst = float(np.max(np.abs(log_value)))
-        raise ValueError(
+        raise ArgumentError(
             f"s = {s!r}: need an order for which {name} is a floating-point number; its |log| is {worst:.6g}"
         )

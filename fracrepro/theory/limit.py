@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fracrepro.theory import arguments
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
 from fracrepro.theory.simulate import stream_log_norms
@@ -20,7 +21,7 @@ def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weig
     for every activation without an atom at zero, although E r_k^s is constant.
 
     Parameters: `variance` > 0 and `width` from 1, scalars or arrays that broadcast.
-    Raises ValueError outside these ranges.
+    Raises ArgumentError outside these ranges.
     Source: [abstract]: the almost sure limit exists; its value is derived here.
 
     >>> import fracrepro as fr
@@ -66,7 +67,7 @@ def simulate_stationary(
 
     Parameters: integers `n`, `width` from 1; `variance` such that a stationary law exists; `bias_std` > 0.
     Returns an array of shape (n,).
-    Raises ValueError outside these ranges, and when the default depth would exceed 100000 layers.
+    Raises ArgumentError outside these ranges, and when the default depth would exceed 100000 layers.
     Source: derived here.
     """
     activation = check_layer(activation, "gaussian")
@@ -128,7 +129,7 @@ def _mixing_depth(alpha: float, variance: float, width: int, activation: Activat
     rate = min(logs)
     depth = math.ceil(math.log(1e-9) / rate)
     if depth > 100_000:
-        raise ValueError(
+        raise ArgumentError(
             f"variance = {variance!r}: need an explicit depth, because the default would be {depth} layers"
         )
     return depth

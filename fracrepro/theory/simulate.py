@@ -8,10 +8,11 @@ from decimal import Decimal
 
 import numpy as np
 
-from fracrepro.theory import arguments
-from fracrepro.theory._sampling import FactorSampler
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moment
+from fracrepro.theory.numerics.sampling import FactorSampler
 
 DEPTHS = "[1, 1000000]"
 _COUNTS = "[1, 1000000000000]"
@@ -21,9 +22,9 @@ _BLOCK = 1 << 18
 
 
 def check_rng(rng: object) -> np.random.Generator:
-    """Return `rng` if it is a numpy Generator, else raise ValueError."""
+    """Return `rng` if it is a numpy Generator, else raise ArgumentError."""
     if not isinstance(rng, np.random.Generator):
-        raise ValueError(f"rng = {rng!r}: need a numpy Generator such as numpy.random.default_rng(0)")
+        raise ArgumentError(f"rng = {rng!r}: need a numpy Generator such as numpy.random.default_rng(0)")
     return rng
 
 
@@ -46,7 +47,7 @@ def simulate_log_norms(
     Parameters: integers `n`, `depth`, `width` from 1; `variance` σ² > 0; `bias_std` ≥ 0; `rng` a Generator.
     Returns an array of shape (n, depth + 1); column k is depth k, column 0 is 0, a dead network is -inf.
     The array takes 8 n (depth + 1) bytes; `stream_log_norms` gives the same numbers block by block.
-    Raises ValueError outside these ranges.
+    Raises ArgumentError outside these ranges.
     Source: derived here.
 
     >>> import fracrepro as fr
@@ -119,7 +120,7 @@ def simulate_tilted_log_norms(
 
     Parameters: as in `simulate_log_norms`, without biases; `s` ≥ 0 is the order of the tilt.
     Returns two arrays of shape (n, depth + 1): the log-norms and the logs of the weights w_k.
-    Raises ValueError outside these ranges.
+    Raises ArgumentError outside these ranges.
     Source: derived here.
 
     >>> import fracrepro as fr
@@ -159,7 +160,7 @@ def required_draws(
     The answer is an exact Python integer and may have hundreds of digits.
 
     Parameters: `relative_error` > 0; `s` > 0; integers `depth` and `width` from 1.
-    Raises ValueError outside these ranges.
+    Raises ArgumentError outside these ranges.
     Source: derived here.
 
     >>> import fracrepro as fr

@@ -1,7 +1,8 @@
 """Notebooks as functions, records with provenance, and the book."""
 
+from fracrepro.figures.tables import protocol_table, table
 from fracrepro.workflow.activations import named_activation
-from fracrepro.workflow.records import environment_line, report
-from fracrepro.workflow.tables import protocol_table, table
+from fracrepro.workflow.provenance import environment_line
+from fracrepro.workflow.reports import report
 
 __all__ = ["environment_line", "named_activation", "protocol_table", "report", "table"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fracrepro as fr
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow.project import unknown
 
 NAMES = ("linear", "relu", "leaky_relu", "rrelu")
@@ -11,11 +12,11 @@ NAMES = ("linear", "relu", "leaky_relu", "rrelu")
 def named_activation(name: str, negative_slope: float = 0.01) -> fr.Activation:
     """Return the activation called `name`; only leaky_relu uses `negative_slope`.
 
-    Raises ValueError for an unknown name and for a slope that the activation refuses.
+    Raises ArgumentError for an unknown name and for a slope that the activation refuses.
     """
     if name == "leaky_relu":
         return fr.LeakyReLU(negative_slope)
     plain = {"linear": fr.Linear, "relu": fr.ReLU, "rrelu": fr.RReLU}
     if name not in plain:
-        raise ValueError(unknown("activation", name, NAMES))
+        raise ArgumentError(unknown("activation", name, NAMES))
     return plain[name]()

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from fracrepro import files
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -54,12 +55,18 @@ class Claim:
         """Check every field; an attempted claim needs evidence and readable conditions."""
         for name, options in (("source", SOURCES), ("kind", KINDS), ("verdict", VERDICTS)):
             if getattr(self, name) not in options:
-                raise ValueError(f"claim {self.id}: {name} = {getattr(self, name)!r}: need one of {options}")
+                raise ArgumentError(
+                    f"claim {self.id}: {name} = {getattr(self, name)!r}: need one of {options}"
+                )
         if (self.verdict == "not attempted") != (not self.evidence and not self.holds):
-            raise ValueError(f"claim {self.id}: need evidence and conditions exactly when it was attempted")
+            raise ArgumentError(
+                f"claim {self.id}: need evidence and conditions exactly when it was attempted"
+            )
         for name, condition in self.holds.items():
             if not _CONDITION.fullmatch(condition):
-                raise ValueError(f"claim {self.id}: {name}: {condition!r} is no condition such as '<= 0.1'")
+                raise ArgumentError(
+                    f"claim {self.id}: {name}: {condition!r} is no condition such as '<= 0.1'"
+                )
 
 
 @dataclass(frozen=True)
@@ -77,16 +84,16 @@ class Judged:
 
 
 def load(path: Path) -> list[Claim]:
-    """Read the declared claims; raises ValueError for a malformed one and for an id that comes twice."""
+    """Read the declared claims; raises ArgumentError for a malformed one and for an id that comes twice."""
     entries = yaml.safe_load(path.read_text())
     try:
         claims = [Claim(**entry) for entry in entries]
     except TypeError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+        raise ArgumentError(f"{path.name}: {error}") from None
     ids = [claim.id for claim in claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
-        raise ValueError(f"{path.name}: {', '.join(twice)} is declared twice")
+        raise ArgumentError(f"{path.name}: {', '.join(twice)} is declared twice")
     return claims
 
 
@@ -130,7 +137,7 @@ def holds(value: Any, condition: str) -> bool:
     """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``."""
     match = _CONDITION.fullmatch(condition)
     if match is None:
-        raise ValueError(f"condition = {condition!r}: need '<= 0.1', 'is true' or the like")
+        raise ArgumentError(f"condition = {condition!r}: need '<= 0.1', 'is true' or the like")
     if match["truth"]:
         return value is (match["truth"] == "true")
     if isinstance(value, bool) or not isinstance(value, (int, float)):

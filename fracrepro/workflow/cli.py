@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fracrepro._version import __version__
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow.activations import NAMES, named_activation
 from fracrepro.workflow.project import Project
 
@@ -95,7 +96,7 @@ def run(
 ) -> None:
     """Execute notebooks (default: all) that have changed since their last run."""
     if pairs and not names:
-        raise ValueError("-p sets a parameter of named notebooks: name at least one")
+        raise ArgumentError("-p sets a parameter of named notebooks: name at least one")
     options = {
         "overrides": dict(pairs),
         "output": output_dir,
@@ -162,14 +163,14 @@ def train(name: str, profile: str, device: str, out: Path | None, **changes: Any
     gradient_tails (gradient noise and weights against the batch size).
     The full protocol goes to the project's recorded results; anything else needs --out.
     """
-    from fracrepro.workflow import trainings
+    from fracrepro.workflow import records
 
-    experiment = trainings.settle(name, profile, **changes)
+    experiment = records.settle(name, profile, **changes)
     if out is None:
-        if experiment != trainings.settle(name):
-            raise ValueError("out: need --out DIR, since recorded/ holds the full protocols only")
+        if experiment != records.settle(name):
+            raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
-    results = trainings.run(experiment, out, device=device)
+    results = records.run(experiment, out, device=device)
     if "epoch" in results:
         _say_accuracies(results)
     click.echo(f"the record: {out / name}.csv")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fracrepro._version import __version__
-from fracrepro.workflow import records
+from fracrepro.workflow import provenance
 from fracrepro.workflow.project import Project
 
 _INSTALL = "pip install -c constraints.txt -e '.[book]'"
@@ -41,7 +41,7 @@ def examine() -> Iterator[Finding]:
     """Yield what there is to say of this machine, in the order in which a user needs it."""
     yield Finding("fracrepro", __version__)
     yield from _packages()
-    machine = records.device()
+    machine = provenance.device()
     yield Finding("cores", f"{machine['cores']} ({machine['machine']}, {platform.platform()})")
     yield _cuda()
     yield from _project()
@@ -53,9 +53,9 @@ def examine() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    found = records.versions()
+    found = provenance.versions()
     yield Finding("python", found.pop("python"))
-    for package in (*records.PACKAGES, *_TOOLS):
+    for package in (*provenance.PACKAGES, *_TOOLS):
         version = found.get(package) or _version(package)
         remedy = "" if version else _TOOLS.get(package, _INSTALL)
         yield Finding(package, version or "missing", remedy)

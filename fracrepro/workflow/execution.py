@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fracrepro.workflow import records
+from fracrepro.workflow import provenance, reports
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
 RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
@@ -55,7 +55,7 @@ def execute(task: Task) -> Outcome:
     A failing cell gives an Outcome whose `error` names the cell and the exception.
     Raises OtherCodeError when this machine's package differs from the one that made the task.
     """
-    if records.package_digest() != task.package_digest:
+    if provenance.package_digest() != task.package_digest:
         raise OtherCodeError(
             f"the worker on {os.uname().nodename} runs another version of the fracrepro code; "
             "install the caller's version there"
@@ -70,14 +70,14 @@ def execute(task: Task) -> Outcome:
         **task.facts,
         "parameters": task.parameters,
         "seed": task.parameters.get("seed"),
-        "versions": records.versions(),
-        "device": records.device(),
+        "versions": provenance.versions(),
+        "device": provenance.device(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - clock, 2),
     }
     if not error:
         try:
-            record["values"] = records.reported_values(notebook)
+            record["values"] = reports.reported_values(notebook)
         except ValueError as problem:
             error = str(problem)
     # Papermill's own metadata hold times and a temporary path: the record says all of it.

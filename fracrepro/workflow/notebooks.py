@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
-from fracrepro.workflow import parameters, records
+from fracrepro.errors import ArgumentError
+from fracrepro.workflow import parameters, provenance
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
 from fracrepro.workflow.project import Project, unknown
 
@@ -44,29 +45,29 @@ class Run:
 
 
 def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
-    """Settle a notebook's parameters and its content hash; raises ValueError before any kernel starts."""
+    """Settle a notebook's parameters and its content hash; raises ArgumentError before any kernel starts."""
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
     if profile not in profiles:
-        raise ValueError(unknown("profile", profile, profiles))
+        raise ArgumentError(unknown("profile", profile, profiles))
     source = path.read_text()
     notebook = json.loads(source)
     try:
         contract = parameters.declared(notebook, name)
         values = parameters.resolve(contract, profiles[profile].get(name, {}), overrides or {})
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise ArgumentError(f"{name}: {error}") from None
     uses = notebook["metadata"].get("fracrepro", {})
     parts = [
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),
         ("profile", profile.encode()),
-        ("package", records.package_digest().encode()),
-        ("versions", json.dumps(records.versions(), sort_keys=True).encode()),
+        ("package", provenance.package_digest().encode()),
+        ("versions", json.dumps(provenance.versions(), sort_keys=True).encode()),
         *_recorded_parts(project, uses.get("recorded", [])),
         *_data_parts(values, uses.get("data_parameters", [])),
     ]
-    return Run(name, source, values, profile, records.digest(parts))
+    return Run(name, source, values, profile, provenance.digest(parts))
 
 
 def _recorded_parts(project: Project, experiments: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -100,7 +101,7 @@ def run(
     A failure leaves `NAME.failed.ipynb` instead and touches no page.
     One notebook runs in this process; several run side by side on a local Dask cluster of `jobs` workers
     (default: one a core), or on the cluster behind `scheduler`.
-    Raises ValueError for unknown names and for parameters that a contract refuses, before any kernel starts.
+    Raises ArgumentError for unknown names and parameters that a contract refuses, before any kernel starts.
     """
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
@@ -120,7 +121,7 @@ def _task(project: Project, item: Run, run_id: str) -> Task:
         name=item.name,
         source=item.source,
         parameters=item.parameters,
-        package_digest=records.package_digest(),
+        package_digest=provenance.package_digest(),
         root=str(project.root),
         run=run_id,
         facts=facts,
@@ -135,7 +136,7 @@ def _check_writable(folder: Path) -> None:
     except OSError:
         writable = False
     if not writable:
-        raise ValueError(f"output_dir = {str(folder)!r}: need a folder that can be written to")
+        raise ArgumentError(f"output_dir = {str(folder)!r}: need a folder that can be written to")
 
 
 def _store(outcome: Outcome, folder: Path) -> None:
@@ -183,7 +184,7 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
         try:
             client = stack.enter_context(Client(address, timeout="10s"))
         except (OSError, ValueError) as error:
-            raise ValueError(
+            raise ArgumentError(
                 f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
             ) from None
         futures = client.map(execute, tasks, pure=False)

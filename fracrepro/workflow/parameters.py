@@ -22,7 +22,8 @@ from typing import Any
 
 import yaml
 
-from fracrepro.theory.arguments import Interval
+from fracrepro.arguments import Interval
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow.project import unknown
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -65,7 +66,7 @@ class Parameter:
         return self.check(value, shown=text)
 
     def check(self, value: Any, shown: Any = None) -> Any:
-        """Return `value` with the declared type, or raise ValueError that names it and the allowed values."""
+        """Return `value` with the declared type; ArgumentError names it and the allowed values."""
         shown = value if shown is None else shown
         if not self._is_list:
             return self._check_entry(value, shown)
@@ -91,8 +92,8 @@ class Parameter:
             raise self._refuse(shown)
         return value
 
-    def _refuse(self, shown: Any) -> ValueError:
-        return ValueError(f"{self.name} = {shown!r}: need {self.allowed}")
+    def _refuse(self, shown: Any) -> ArgumentError:
+        return ArgumentError(f"{self.name} = {shown!r}: need {self.allowed}")
 
 
 def _yaml_float(value: Any) -> Any:
@@ -106,7 +107,7 @@ def _yaml_float(value: Any) -> Any:
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     """Return the parameters that a notebook (parsed JSON) declares in its one cell tagged `parameters`.
 
-    Raises ValueError when there is not exactly one such cell, or when a line in it is not a typed, literal
+    Raises ArgumentError when there is not exactly one such cell, or when a line in it is not a typed, literal
     assignment with a comment that ends in the allowed values.
     """
     cells = [
@@ -115,7 +116,7 @@ def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
         if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
     ]
     if len(cells) != 1:
-        raise ValueError(f"notebook {name}: need exactly one cell tagged 'parameters', found {len(cells)}")
+        raise ArgumentError(f"notebook {name}: need exactly one cell tagged 'parameters', found {len(cells)}")
     source = "".join(cells[0]["source"])
     comments = _comments(source)
     parameters = [
@@ -141,14 +142,14 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
         or not isinstance(statement.target, ast.Name)
         or not statement.value
     ):
-        raise ValueError(f"{where}: need 'name: type = value  # comment'")
+        raise ArgumentError(f"{where}: need 'name: type = value  # comment'")
     kind = ast.unparse(statement.annotation)
     entry = kind.removeprefix("list[").removesuffix("]")
     if entry not in _TYPES:
-        raise ValueError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
+        raise ArgumentError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
     match = _RANGE.match(comment)
     if match is None and (entry != "bool" or not comment):
-        raise ValueError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
+        raise ArgumentError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
     interval = match["interval"] if match else None
     options = match["options"] if match else None
     parameter = Parameter(
@@ -164,13 +165,13 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
 
 
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return profile → notebook → parameters from `profiles.yml`; raises ValueError when it is malformed."""
+    """Return profile → notebook → parameters from `profiles.yml`; ArgumentError when malformed."""
     try:
         profiles = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+        raise ArgumentError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(profiles, dict) or not all(isinstance(value, dict) for value in profiles.values()):
-        raise ValueError(f"{path}: need a mapping from profile to notebook to parameters")
+        raise ArgumentError(f"{path}: need a mapping from profile to notebook to parameters")
     return profiles
 
 
@@ -182,13 +183,13 @@ def resolve(
     """Return every declared parameter's value: default, then `profile`, then `overrides`.
 
     Values that are text are parsed by the declared type, as a command line's are.
-    Raises ValueError for an unknown name, a wrong type or a value out of its declared range.
+    Raises ArgumentError for an unknown name, a wrong type or a value out of its declared range.
     """
     values = {name: parameter.default for name, parameter in contract.items()}
     for source in (profile, overrides):
         for name, value in source.items():
             if name not in contract:
-                raise ValueError(unknown("parameter", name, contract))
+                raise ArgumentError(unknown("parameter", name, contract))
             parameter = contract[name]
             is_text = source is overrides and isinstance(value, str)
             values[name] = parameter.parse(value) if is_text else parameter.check(value)

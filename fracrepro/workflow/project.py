@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fracrepro.errors import ArgumentError
+
 ENVIRONMENT_VARIABLE = "FRACREPRO_PROJECT"
 
 
@@ -22,7 +24,7 @@ class Project:
         """Return the project that `$FRACREPRO_PROJECT` names, else the nearest one at or above `start`.
 
         `start` defaults to the working directory; the last resort is the checkout that holds the package.
-        Raises ValueError when none of them has `notebooks/profiles.yml`.
+        Raises ArgumentError when none of them has `notebooks/profiles.yml`.
         """
         named = os.environ.get(ENVIRONMENT_VARIABLE)
         if named:
@@ -33,7 +35,7 @@ class Project:
         for root in candidates:
             if (root / "notebooks" / "profiles.yml").is_file():
                 return cls(root)
-        raise ValueError(
+        raise ArgumentError(
             f"no project at {candidates[0]}: need a folder with notebooks/profiles.yml; "
             f"run inside a checkout of fracrepro or set {ENVIRONMENT_VARIABLE} to one"
         )
@@ -68,10 +70,10 @@ class Project:
         return sorted(path.stem for path in self.notebooks.glob("[0-9]*.ipynb"))
 
     def notebook_path(self, name: str) -> Path:
-        """The source of one notebook; raises ValueError that suggests the nearest name when there is none."""
+        """The source of one notebook; ArgumentError suggests the nearest name when there is none."""
         names = self.notebook_names()
         if name not in names:
-            raise ValueError(unknown("notebook", name, names))
+            raise ArgumentError(unknown("notebook", name, names))
         return self.notebooks / f"{name}.ipynb"
 
 

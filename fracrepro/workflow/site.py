@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from fracrepro import files
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow import claims
 from fracrepro.workflow.project import Project
 
@@ -42,7 +43,7 @@ def install_mathjax(project: Project) -> None:
     """Copy MathJax out of the package that carries it into the book's static files."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
-        raise ValueError("sphinx-mathjax-offline is not installed: pip install 'fracrepro[book]'")
+        raise ArgumentError("sphinx-mathjax-offline is not installed: pip install 'fracrepro[book]'")
     source = Path(spec.origin).parent / "static" / "mathjax"
     target = project.root / "book" / "_static" / "mathjax"
     for name in _MATHJAX_FILES:
@@ -75,7 +76,7 @@ def build(project: Project, profile: str) -> None:
         "jupyter-book"
     )
     if script is None:
-        raise ValueError("jupyter-book is not installed: pip install 'fracrepro[book]'")
+        raise ArgumentError("jupyter-book is not installed: pip install 'fracrepro[book]'")
     site = project.site
     site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:

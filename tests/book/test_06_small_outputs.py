@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import fracrepro as fr
-from fracrepro.theory.checks import mean_test
+from fracrepro.stats.means import mean_test
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fracrepro.workflow import notebooks, records
+from fracrepro.workflow import notebooks, provenance
 from fracrepro.workflow.cli import main
 
 from .conftest import code, notebook
@@ -34,7 +34,7 @@ def test_a_run_leaves_a_page_and_a_record(project):
     assert stored["parameters"] == {"s": 1.5, "width": 8, "gpu": False, "kind": "relu", "orders": [0.5, 1.0]}
     assert stored["values"]["product"] == 12.0
     assert stored["values"]["threads"] == "1"
-    assert stored["versions"] == records.versions()
+    assert stored["versions"] == provenance.versions()
     assert stored["profile"] == "quick"
     page = json.loads((project.executed / "01_good.ipynb").read_text())
     assert page["metadata"]["fracrepro"] == stored
@@ -57,7 +57,7 @@ def test_unchanged_is_skipped_and_each_kind_of_change_is_not(project, monkeypatc
 def test_another_library_means_another_run(project, monkeypatch, part):
     before = notebooks.plan(project, "01_good", "quick").digest
     assert notebooks.plan(project, "01_good", "quick").digest == before
-    monkeypatch.setattr(records, part, lambda: "other")
+    monkeypatch.setattr(provenance, part, lambda: "other")
     assert notebooks.plan(project, "01_good", "quick").digest != before
 
 

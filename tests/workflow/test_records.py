@@ -1,61 +1,176 @@
-"""Reported values and digests."""
+"""Recorded experiments: what is written, what is refused, and that an interruption changes nothing."""
 
 import json
-import math
 
-import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from fracrepro.workflow import records
+from fracrepro.workflow.cli import main
+
+COLUMNS = "experiment,scheme,s,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan"), None, [1.0], 1j])
-def test_report_refuses_what_no_page_may_quote(value):
-    with pytest.raises(ValueError, match="ratio"):
-        records.report(ratio=value)
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record")
+    arguments = [
+        "train",
+        "digits",
+        "--runs",
+        "2",
+        "--epochs",
+        "2",
+        "--scheme",
+        "fractional",
+        "--scheme",
+        "kaiming",
+    ]
+    result = CliRunner().invoke(main, [*arguments, "--s", "0.5", "--device", "cpu", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def protocol():
+    return records.settle("digits", runs=2, epochs=2, schemes=("fractional", "kaiming"), s=0.5)
+
+
+def test_the_table_is_tidy(record):
+    text = (record / "digits.csv").read_text()
+    assert text.splitlines()[0] == COLUMNS
+    table = pd.read_csv(record / "digits.csv")
+    assert len(table) == 2 * 2 * 2
+    assert set(table["s"].dropna()) == {0.5}
+    assert set(table["epoch"]) == {1, 2}
+    assert table["test_accuracy"].between(0, 1).all()
+    assert sorted(path.name for path in record.iterdir()) == [
+        "digits.csv",
+        "digits.json",
+    ]  # no checkpoints left
+
+
+def test_the_record_says_where_the_table_comes_from(record):
+    facts = json.loads((record / "digits.json").read_text())
+    assert facts["protocol"]["epochs"] == 2
+    assert set(facts) >= {
+        "sha256",
+        "data_digest",
+        "versions",
+        "device",
+        "commit",
+        "package_digest",
+        "wall_seconds",
+    }
+
+
+def test_load_gives_the_results_back(record):
+    results = records.load_record(record, protocol())
+    pd.testing.assert_frame_equal(results, pd.read_csv(record / "digits.csv"))
+
+
+def test_load_refuses_an_altered_table_another_protocol_and_nothing(record, tmp_path):
+    with pytest.raises(ValueError, match=r"epochs is 2 there and 3"):
+        records.load_record(record, protocol().replace(epochs=3))
+    for name in ("digits.csv", "digits.json"):
+        (tmp_path / name).write_bytes((record / name).read_bytes())
+    (tmp_path / "digits.csv").write_text((record / "digits.csv").read_text().replace("kaiming", "xavier", 1))
+    with pytest.raises(ValueError, match="expected sha256"):
+        records.load_record(tmp_path, protocol())
+    with pytest.raises(ValueError, match="fracrepro train digits"):
+        records.load_record(tmp_path / "nowhere", protocol())
+
+
+def test_an_interrupted_call_continues_and_ends_with_the_same_results(record, tmp_path, monkeypatch):
+    from fracrepro.nn.training.lanes import Lane
+
+    advance, calls = Lane.advance, []
+
+    def interrupted(self, *arguments):
+        calls.append(self)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return advance(self, *arguments)
+
+    monkeypatch.setattr("fracrepro.nn.training.train.train.__kwdefaults__", {**_defaults(), "interval": 0.0})
+    monkeypatch.setattr(Lane, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        records.run(protocol(), tmp_path, device="cpu")
+    assert not (tmp_path / "digits.csv").exists()
+    assert list(tmp_path.glob(".digits.checkpoints/*.ckpt"))
+    monkeypatch.setattr(Lane, "advance", advance)
+    records.run(protocol(), tmp_path, device="cpu")
+    expected = records.load_record(record, protocol()).drop(columns="seconds")
+    pd.testing.assert_frame_equal(records.load_record(tmp_path, protocol()).drop(columns="seconds"), expected)
+    assert json.loads((tmp_path / "digits.json").read_text())["resumed"]
+
+
+def _defaults():
+    from fracrepro.nn.training.train import train
+
+    return dict(train.__kwdefaults__)
 
 
 @pytest.mark.parametrize(
-    ("value", "plain"),
-    [(np.float64(1.5), 1.5), (np.int64(3), 3), (np.bool_(True), True), ("text", "text"), (2, 2)],
+    ("arguments", "message"),
+    [
+        (["digit"], "did you mean 'digits'"),
+        (["digits", "--profile", "papr"], "did you mean 'paper'"),
+        (["digits", "--runs", "0"], "runs = 0"),
+        (["digits", "--epochs", "-1"], "epochs = -1"),
+        (["digits", "--scheme", "kaimin"], "did you mean 'kaiming'"),
+        (["digits", "--s", "2.5"], "s = 2.5"),
+        (["digits", "--s", "nan"], "s = nan"),
+        (["digits", "--scheme", "kaiming", "--s", "1"], "fractional"),
+        (["digits", "--epochs", "2"], "need --out"),
+        (["mnist_width", "--s", "0.5"], "its own schemes and orders"),
+        (["gradient_tails", "--scheme", "kaiming"], "its own schemes and orders"),
+        (["gradient_tails", "--epochs", "2"], "counts steps"),
+        (["mnist_dept"], "did you mean 'mnist_depth'"),
+        (["digits", "--profile", "quick", "--out", "somewhere", "--device", "tpu"], "device = 'tpu'"),
+    ],
 )
-def test_report_displays_plain_python_values(monkeypatch, value, plain):
-    import IPython.display
-
-    shown = []
+def test_bad_input_is_one_line_before_any_training(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        IPython.display, "display", lambda data, **rest: shown.append((data, rest["metadata"]))
+        "fracrepro.nn.training.lanes.Lane.advance", lambda *_: pytest.fail("training has begun")
     )
-    records.report(x=value)
-    [(data, metadata)] = shown
-    assert list(data.values()) == [repr(plain)]
-    assert metadata["fracrepro"] == {"x": plain}
-    assert type(metadata["fracrepro"]["x"]) is type(plain)
+    result = CliRunner().invoke(main, ["train", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*.csv"))
 
 
-def test_a_name_reported_twice_is_an_error():
-    output = {"metadata": {"fracrepro": {"x": 1}}}
-    notebook = {"cells": [{"outputs": [output]}, {"outputs": [output]}]}
-    with pytest.raises(ValueError, match="'x' is reported twice"):
-        records.reported_values(notebook)
+def test_sweeps_and_tails_are_recorded_like_trainings(tmp_path, monkeypatch):
+    from fracrepro.nn.experiments.protocol import DIGITS
+    from fracrepro.nn.experiments.sweep import SWEEPS, Sweep
 
-
-def test_digest_separates_names_from_contents():
-    pairs = [
-        [("a", b"bc")],
-        [("ab", b"c")],
-        [("a", b"b"), ("c", b"")],
-        [("a", b"b"), ("", b"c")],
-        [],
+    small = DIGITS.replace(experiment="small_sweep", epochs=1, seeds=range(2), schemes=DIGITS.schemes[:2])
+    monkeypatch.setitem(SWEEPS, "small_sweep", Sweep(small, [("depth", (2, 3))]))
+    arguments = ["train", "small_sweep", "--device", "cpu", "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "depth=3 scheme=kaiming: test accuracy" in result.stdout
+    sweep = records.settle("small_sweep")
+    assert len(records.load_record(tmp_path, sweep)) == 2 * 2 * 2
+    with pytest.raises(ValueError, match=r"axes is .*3.* there and .*4.* in the protocol"):
+        records.load_record(tmp_path, Sweep(small, [("depth", (2, 4))]))
+    tails = records.settle("gradient_tails", "quick").replace(
+        dataset="digits", network=DIGITS.network, batch_sizes=[2], steps=2, draws=500, images=500
+    )
+    results = records.run(tails, tmp_path, device="cpu")
+    pd.testing.assert_frame_equal(records.load_record(tmp_path, tails), results)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "gradient_tails.csv",
+        "gradient_tails.json",
+        "small_sweep.csv",
+        "small_sweep.json",
     ]
-    assert len({records.digest(parts) for parts in pairs}) == len(pairs)
 
 
-def test_environment_line_names_the_versions_in_use():
-    line = records.environment_line()
-    assert f"numpy {np.__version__}" in line
-    assert "\n" not in line
+def test_the_paper_profile_is_the_protocol_itself():
+    from fracrepro.nn.experiments.protocol import CIFAR10, MNIST
 
-
-def test_versions_are_json():
-    assert json.loads(json.dumps(records.versions()))["python"]
+    assert records.settle("mnist") == MNIST
+    assert records.settle("cifar10") == CIFAR10

@@ -1,0 +1,83 @@
+"""Figures of trainings: curves over the epochs, paired differences, sweeps over the order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fracrepro.figures.style import SCHEME_COLOURS, points_with_intervals
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def training_curves(results: pd.DataFrame) -> None:
+    """Draw loss and accuracy over the epochs: the mean over runs, and the 95 % Student interval of the mean.
+
+    A run whose loss stops being finite is left out from its first epoch on.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from scipy import stats
+
+    lost = results.loc[~np.isfinite(results["test_loss"]), ["scheme", "seed"]].drop_duplicates()
+    kept = results.merge(lost, how="left", indicator=True).query("_merge == 'left_only'")
+    _, panels = plt.subplots(2, 2, figsize=(7.6, 5.4), sharex=True)
+    figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    for axes, figure in zip(panels.flat, figures, strict=True):
+        for scheme, group in kept.groupby("scheme", sort=False):
+            summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
+            quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
+            half_width = quantile * summary["sem"].fillna(0.0)
+            colour, mean = SCHEME_COLOURS[str(scheme)], summary["mean"]
+            axes.plot(mean.index, mean, color=colour, label=str(scheme).replace("_", " "))
+            axes.fill_between(
+                mean.index, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0
+            )
+        axes.set_title(figure.replace("train", "training").replace("_", " "))
+    for axes in panels[1]:
+        axes.set_xlabel("epoch")
+    panels[0, 0].legend()
+
+
+def paired_points(results: pd.DataFrame, first: str) -> None:
+    """Draw the paired differences in final test accuracy: a point for each seed, and the mean."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from fracrepro.stats.paired import final_figures, paired_difference
+
+    finite = np.isfinite(final_figures(results, "test_loss"))
+    accuracy = 100 * final_figures(results, "test_accuracy")[finite]
+    others = [scheme for scheme in dict.fromkeys(results["scheme"]) if scheme != first]
+    rows = max(len(others), 1)
+    _, panels = plt.subplots(rows, 1, figsize=(7.2, 0.5 + 0.9 * rows), squeeze=False)
+    for axes, other in zip(panels[:, 0], others, strict=False):  # one empty panel where nothing is compared
+        differences = accuracy[first] - accuracy[other]
+        axes.plot(differences, np.full(len(differences), 0.15), ".", color="0.5", markersize=5)
+        found = paired_difference(accuracy[first], accuracy[other])
+        spread = [[found.mean - found.low], [found.high - found.mean]]
+        axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=SCHEME_COLOURS[other], capsize=3)
+        axes.axvline(0, color="0.4", linewidth=1)
+        axes.set_yticks([0], [f"{first} - {other}".replace("_", " ")])
+        axes.set_ylim(-0.5, 0.5)
+    panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
+
+
+def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
+    """Draw a sweep's mean differences with intervals over one axis: a colour an order, a mark a slope.
+
+    `differences` is what `fracrepro.stats.paired.order_differences` returns for that axis and the slope.
+    """
+    values = sorted(differences[axis].unique())
+    series = list(differences.groupby(["s", "negative_slope"]))
+    orders = sorted(differences["s"].unique())
+    for k, ((s, slope), group) in enumerate(series):
+        x = [values.index(value) + 0.1 * (k - (len(series) - 1) / 2) for value in group[axis]]
+        style = {"color": f"C{orders.index(s)}", "fmt": "o" if slope else "s"}
+        half_width = group["high"] - group["mean"]
+        label = f"s = {s:g}, slope {slope:g}"
+        points_with_intervals(axes, x, group["mean"], half_width, label=label, **style)
+    axes.axhline(0, color="0.4", linewidth=1)
+    axes.set_xticks(range(len(values)), values)
+    axes.set_xlabel(axis)

@@ -1,0 +1,1 @@
+"""Experiments as data: what is recorded, and nothing else."""

@@ -1,0 +1,1 @@
+"""Training: a network described, its start, and every run of a protocol side by side."""

@@ -1,0 +1,127 @@
+"""A lane: the runs of some seeds that train together, advanced one epoch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from fracrepro.nn.data.base import Dataset
+from fracrepro.nn.experiments.protocol import Protocol
+from fracrepro.nn.training import batches
+from fracrepro.nn.training.ensemble import Ensemble
+from fracrepro.nn.training.graphs import Replayed
+
+__all__ = ["FIGURES", "Images", "Lane", "full_precision", "split"]
+
+FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
+# Eight models of the MNIST network keep their activations in a core's cache; more only wait for memory.
+MODELS_PER_LANE = 8
+TEST_BATCH = 1000
+
+
+def split(protocol: Protocol, device: torch.device) -> list[tuple[int, ...]]:
+    """Return the seeds of each lane, by the protocol and the device alone, never by the number of threads.
+
+    On a GPU everything trains in one lane.
+    On a CPU convolutions run fastest with one seed at a time, whose schemes convolve the same images at once.
+    Fully connected nets run fastest with about eight models at a time; two seeds make at least two lanes.
+    """
+    if device.type == "cuda":
+        return [protocol.seeds]
+    seeds = protocol.seeds
+    together = 1 if protocol.network.channels else max(1, MODELS_PER_LANE // len(protocol.schemes))
+    together = min(together, -(-len(seeds) // 2))
+    return [seeds[i : i + together] for i in range(0, len(seeds), together)]
+
+
+class Images:
+    """A data set on the training device, shared by all lanes."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        """Copy the arrays to the device, as uint8."""
+        self.train_images = torch.tensor(dataset.train_images, device=device)
+        self.train_labels = torch.tensor(dataset.train_labels, device=device, dtype=torch.int64)
+        self.test_images = torch.tensor(dataset.test_images, device=device)
+        self.test_labels = torch.tensor(dataset.test_labels, device=device, dtype=torch.int64)
+
+
+class Lane:
+    """Some seeds of a protocol: parameters, and the figures of the epochs so far.
+
+    Args:
+        protocol: what is trained.
+        seeds: those of this lane.
+        images: the data, on `device`.
+        device: where to train.
+    """
+
+    def __init__(
+        self, protocol: Protocol, seeds: Sequence[int], images: Images, device: torch.device
+    ) -> None:
+        """Draw the starting parameters."""
+        self.protocol, self.seeds, self.images, self.device = protocol, tuple(seeds), images, device
+        self.ensemble = Ensemble(protocol.network, protocol.schemes, seeds, device)
+        self.step = Replayed(self._step) if device.type == "cuda" else self._step
+        self.figures = torch.empty(0, len(FIGURES), self.ensemble.size, dtype=torch.float64)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.figures)
+
+    def advance(self, check: Callable[[], None] = lambda: None) -> None:
+        """Train for one epoch and test; `check` is called before every step and may raise to stop."""
+        start = time.perf_counter()
+        with full_precision(self.device):
+            train = self._train_epoch(self.epoch + 1, check).cpu()
+            test = self._test().cpu()
+        seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
+        figures = torch.cat([train, test, seconds.to(torch.float64)])
+        self.figures = torch.cat([self.figures, figures.unsqueeze(0)])
+
+    def _train_epoch(self, epoch: int, check: Callable[[], None]) -> Tensor:
+        """Mean loss and accuracy over the epoch, each batch before its own step."""
+        protocol, n = self.protocol, len(self.images.train_labels)
+        order = batches.order(self.seeds, epoch, n).to(self.device)
+        draws = batches.augmentation(self.seeds, epoch, n).to(self.device) if protocol.augment else None
+        rate = protocol.learning_rate_at(epoch)
+        totals = torch.zeros(2, self.ensemble.size, dtype=torch.float64, device=self.device)
+        for first in range(0, n, protocol.batch_size):
+            check()
+            window = slice(first, first + protocol.batch_size)
+            totals += self.step(order[:, window], None if draws is None else draws[:, :, window], rate)
+        return totals / n
+
+    def _step(self, indices: Tensor, draws: Tensor | None, learning_rate: float) -> Tensor:
+        """One step of every run on the images at `indices`."""
+        images, labels = self._batch(indices, draws)
+        return self.ensemble.step(images, labels, learning_rate, self.protocol.weight_decay)
+
+    def _batch(self, indices: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Images (G, B, channels, height, width) in [−1, 1], and labels (G, B)."""
+        images = self.images.train_images[indices]
+        if draws is not None:
+            top, left, flip = draws.flatten(1)
+            images = batches.crop_and_flip(images.flatten(0, 1), top, left, flip).unflatten(0, indices.shape)
+        return batches.normalize(images), self.images.train_labels[indices]
+
+    def _test(self) -> Tensor:
+        """Mean loss and accuracy on the test set."""
+        n = len(self.images.test_labels)
+        totals = torch.zeros(2, self.ensemble.size, dtype=torch.float64, device=self.device)
+        for first in range(0, n, TEST_BATCH):
+            window = slice(first, first + TEST_BATCH)
+            images = batches.normalize(self.images.test_images[window])
+            totals += self.ensemble.evaluate(images, self.images.test_labels[window])
+        return totals / n
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Convolutions in full float32 with one result per input; on a GPU their default is less."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)

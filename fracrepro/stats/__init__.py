@@ -1,0 +1,1 @@
+"""Statistics without torch: tails, paired differences, tests of a mean."""

@@ -1,0 +1,187 @@
+"""Estimators of a tail index α, where P(X > t) ≈ c t^(-α), each with an interval and its stability plot.
+
+All three use the k largest of n positive observations.
+The intervals are asymptotic and cover only random error: when the tail is not an exact power,
+the bias grows with k, and the stability plot shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from fracrepro import arguments
+from fracrepro.errors import ArgumentError
+
+_POSITIVE = "(0, inf)"
+
+
+@dataclass(frozen=True)
+class TailEstimate:
+    """An estimated tail index, with its interval and the number `k` of upper order statistics used."""
+
+    index: float
+    low: float
+    high: float
+    k: int
+
+
+@dataclass(frozen=True)
+class StabilityPlot:
+    """Estimates for many `k`: arrays of one length, ready to draw."""
+
+    k: np.ndarray
+    index: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def hill(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+    """Return Hill's estimate: 1/α is the mean of log X_(i) - log X_(k+1) over the k largest observations.
+
+    For an exact power tail k α/α̂ is gamma distributed with shape k, which gives an exact interval.
+
+    Parameters: `sample` of at least two positive numbers; integer `k` in [1, n - 1]; `level` in (0, 1).
+    Raises ArgumentError outside these ranges, and when the k + 1 largest observations are equal.
+    Source: Hill (1975).
+
+    >>> import numpy as np
+    >>> hill(np.exp([0.0, 1.0, 2.0, 3.0]), 3).index   # the mean of 1, 2, 3 is 2
+    0.5
+    """
+    excess, level = _excesses(sample, k, level)
+    gamma = _spread(excess, k)
+    low, high = special.gammaincinv(k, np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0])) / k / gamma
+    return TailEstimate(1.0 / gamma, float(low), float(high), k)
+
+
+def extreme_value_index(sample: Any, k: int, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the estimate of Dekkers, Einmahl and de Haan of the extreme value index γ, and its interval.
+
+    γ̂ = M₁ + 1 - (1/2)/(1 - M₁²/M₂) from the first two moments of the log-excesses.
+    The standard error is √(1 + γ²)/√k for γ ≥ 0; for γ < 0 the same formula with γ = 0 stands in.
+    A power tail of index α has γ = 1/α > 0; γ = 0 is a tail lighter than any power, such as a normal one,
+    and γ < 0 a bounded law.
+
+    Parameters and errors: as in `hill`, with k ≥ 2.
+    Source: Dekkers, Einmahl and de Haan (1989).
+    """
+    excess, level = _excesses(sample, k, level, least=2)
+    first = _spread(excess, k)
+    ratio = first**2 / float(np.mean(excess**2))
+    if ratio >= 1.0:
+        raise ArgumentError(f"sample: need log-excesses that differ among the k = {k} largest observations")
+    gamma = first + 1.0 - 0.5 / (1.0 - ratio)
+    half = float(special.ndtri((1.0 + level) / 2.0)) * np.sqrt((1.0 + max(gamma, 0.0) ** 2) / k)
+    return gamma, float(gamma - half), float(gamma + half)
+
+
+def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+    """Return 1/γ̂ with γ̂ from :func:`extreme_value_index`.
+
+    Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, the index is then infinite,
+    as is the upper end of an interval that reaches γ = 0.
+
+    Parameters, errors and source: as in `extreme_value_index`.
+    """
+    gamma, low, high = extreme_value_index(sample, k, level=level)
+    return TailEstimate(_inverse(gamma), _inverse(high), _inverse(low), k)
+
+
+def log_log_regression(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+    """Return the slope of log(rank - 1/2) on log X over the k largest observations.
+
+    The shift 1/2 removes the leading bias; the standard error is α √(2/k), not the one a regression prints,
+    because order statistics are dependent.
+
+    Parameters and errors: as in `hill`, with k ≥ 3.
+    Source: Gabaix and Ibragimov (2011).
+    """
+    excess, level = _excesses(sample, k, level, least=3)
+    _spread(excess, k)
+    log_rank = np.log(np.arange(1, k + 1) - 0.5)
+    centred = excess - excess.mean()
+    if not centred.any():
+        raise ArgumentError(f"sample: need observations that differ among the k = {k} largest")
+    index = -float(centred @ log_rank / (centred @ centred))
+    half = float(special.ndtri((1.0 + level) / 2.0)) * index * np.sqrt(2.0 / k)
+    return TailEstimate(index, float(max(index - half, 0.0)), float(index + half), k)
+
+
+def stable_index(sample: Any, block: int) -> float:
+    """Return the estimate of Mohammadi, Mohammadpour and Ogata of the index of a symmetric stable law.
+
+    For independent X_i of one such law a sum of m has the law of m^(1/α) X_1, hence
+    1/α̂ = (mean log|Y| - mean log|X|)/log m with Y the sums over blocks of m = `block` observations.
+    It says nothing about other laws: for unequal scales, or dependence, α̂ has no meaning.
+    Where sums are not larger than their terms, α̂ is infinite.
+
+    Parameters: `sample`, at least one block of finite numbers without zeros; observations after the last
+    whole block are left out; integer `block` ≥ 2.
+    Raises ArgumentError outside these ranges, and when a block sums to zero.
+    Source: Mohammadi, Mohammadpour and Ogata (2015).
+
+    >>> import numpy as np
+    >>> float(stable_index(np.full(8, 3.0), 4))   # equal numbers: sums of m are m times larger, as at α = 1
+    1.0
+    """
+    values = arguments.reals("sample", sample, "(-inf, inf)")
+    block = arguments.integer("block", block, "[2, inf)")
+    if values.ndim != 1 or values.size < block:
+        raise ArgumentError(
+            f"sample has shape {values.shape}: need a vector of at least block = {block} numbers"
+        )
+    values = values[: len(values) - len(values) % block]
+    sums = values.reshape(-1, block).sum(1)
+    if not values.all() or not sums.all():
+        raise ArgumentError("sample: need numbers, and sums over blocks, that are not zero")
+    growth = float(np.mean(np.log(np.abs(sums))) - np.mean(np.log(np.abs(values))))
+    return float(np.log(block)) / growth if growth > 0.0 else float("inf")
+
+
+ESTIMATORS: dict[str, Callable[..., TailEstimate]] = {
+    "hill": hill,
+    "moment": moment_estimator,
+    "regression": log_log_regression,
+}
+
+
+def stability_plot(sample: Any, ks: Any, estimator: str = "hill", *, level: float = 0.95) -> StabilityPlot:
+    """Return the estimates for every number of order statistics in `ks`.
+
+    Parameters: `estimator` one of ``"hill"``, ``"moment"``, ``"regression"``; the rest as in `hill`.
+    Raises ArgumentError as the estimator does.
+    """
+    arguments.choice("estimator", estimator, tuple(ESTIMATORS))
+    values = arguments.reals("sample", sample, _POSITIVE)
+    ks = np.atleast_1d(arguments.integers("ks", ks, "[1, 1000000000000]"))
+    ordered = np.sort(values, axis=None)[-(int(ks.max()) + 1) :] if ks.max() < values.size else values
+    rows = [ESTIMATORS[estimator](ordered, k, level=level) for k in ks.tolist()]
+    index, low, high = np.array([(row.index, row.low, row.high) for row in rows]).T
+    return StabilityPlot(ks, index, low, high)
+
+
+def _excesses(sample: Any, k: int, level: float, least: int = 1) -> tuple[np.ndarray, float]:
+    """Check the arguments and return log X_(i) - log X_(k+1), i = 1 … k, the largest first."""
+    values = arguments.reals("sample", sample, _POSITIVE)
+    if values.ndim != 1 or values.size <= least:
+        raise ArgumentError(f"sample has shape {values.shape}: need a vector of at least {least + 1} numbers")
+    k = arguments.integer("k", k, f"[{least}, {values.size - 1}]")
+    level = arguments.real("level", level, "(0, 1)")
+    top = np.sort(values)[::-1][: k + 1]
+    return np.log(top[:k] / top[k]), level
+
+
+def _spread(excess: np.ndarray, k: int) -> float:
+    mean = float(np.mean(excess))
+    if mean <= 0.0:
+        raise ArgumentError(f"sample: need observations that differ among the k + 1 = {k + 1} largest")
+    return mean
+
+
+def _inverse(gamma: float) -> float:
+    return 1.0 / float(gamma) if gamma > 0.0 else float("inf")

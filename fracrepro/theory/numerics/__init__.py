@@ -1,0 +1,1 @@
+"""How the laws are computed; book/numerics.md derives every method."""
