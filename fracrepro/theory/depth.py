@@ -17,6 +17,7 @@ from fracrepro.theory.layer import WIDTHS, check_layer, log_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.simulate import DEPTHS, check_rng
+from fracrepro.theory.weights import law as weight_law
 
 _NEWTON_STEPS = 100
 _KNOTS = 4001
@@ -67,7 +68,7 @@ class LogNormLaw:
         self, depth: int, width: int, activation: Activation, variance: float, *, weights: str = "gaussian"
     ) -> None:
         """Check the arguments and compute mean and variance; the inversion waits for the first question."""
-        self.activation = check_layer(activation, weights)
+        self.activation, law = check_layer(activation, weights), weight_law(weights)
         self.depth = arguments.integer("depth", depth, DEPTHS)
         self.width = arguments.integer("width", width, WIDTHS)
         self.variance = arguments.real("variance", variance, "(0, inf)")
@@ -81,12 +82,10 @@ class LogNormLaw:
             )
         self._mean = self.depth * (0.5 * math.log(self.variance) + mean)
         self._sd = math.sqrt(self.depth * var)
-        log_mean_square = math.log(layer.mean) - layer.log_alive
-        if weights == "orthogonal":
-            log_mean_square -= math.log(self.width)
+        log_mean_square = math.log(layer.mean) - layer.log_alive - math.log(law.divisor_mean(self.width))
         self._shift = 0.5 * self.depth * (math.log(self.variance) + log_mean_square)
         self._log_alive = self.depth * layer.log_alive
-        self._law = SumLaw(layer, weights, self.depth, self._sd)
+        self._law = SumLaw(layer, law, self.depth, self._sd)
 
     def __repr__(self) -> str:
         """The call that makes this law."""
@@ -240,7 +239,7 @@ class LogNormLaw:
         """Third and fourth cumulant and third absolute moment of log R given survival, from its density."""
         layer = factor(self.width, self.activation)
         sd = self._sd / math.sqrt(self.depth)
-        law = SumLaw(layer, self.weights, 1, sd)
+        law = SumLaw(layer, self._law.weights, 1, sd)
         mean = (self._mean - self._shift) / self.depth
         # Left of the mean the density decays at least like e^(order·x), right of it faster.
         x = np.linspace(mean - 12.0 * sd - 45.0 / layer.order, mean + 12.0 * sd, _KNOTS)

@@ -21,6 +21,7 @@ from scipy import special
 
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics.special import expm1_minus, log1p_minus, log_gamma_ratio
+from fracrepro.theory.weights import Weights
 
 # Decay, in natural logarithms, after which a tail of the integrand is dropped: e^-42 = 6e-19.
 DECAY = 42.0
@@ -72,11 +73,7 @@ class Factor:
         ratio = log_gamma_ratio(self.shape, q)
         return special.log1p(q * (q - 1.0) * self.excess(q) * np.exp(-q * ratio)) / q
 
-    def gamma_ratio(self, q: np.ndarray) -> np.ndarray:
-        """(1/q) log E[G^q]: what the linear network contributes."""
-        return log_gamma_ratio(self.shape, q)
-
-    def log_power_mean(self, q: np.ndarray, weights: str) -> np.ndarray:
+    def log_power_mean(self, q: np.ndarray, weights: Weights) -> np.ndarray:
         """(1/q) log E[(X/E X)^q; X > 0] for real q ≠ 0, -order/2 < q, with X the squared factor."""
         q = np.asarray(q, dtype=float)
         result = np.empty_like(q)
@@ -85,25 +82,21 @@ class Factor:
         if near.size:
             # The mean given survival is m/P, so that P^(1-q) remains: it vanishes at q = 1.
             result[small] = self.scaled_log_moment(near) + (1.0 - near) / near * self.log_alive
-            if weights == "gaussian":
-                result[small] += log_gamma_ratio(self.shape, near)
+            result[small] += weights.radius_rate(self.shape, near)
         if far.size:
             result[~small] = np.array([self._high_moment(value) / value for value in far.tolist()])
-            if weights == "orthogonal":
-                result[~small] -= log_gamma_ratio(self.shape, far)
+            result[~small] -= weights.divisor_rate(self.shape, far)
         return result
 
-    def log_cumulants(self, weights: str) -> tuple[float, float]:
+    def log_cumulants(self, weights: Weights) -> tuple[float, float]:
         """Mean and variance of log Y, for orthogonal weights of log V; scaled to mean 1 given survival."""
         zeroth, first = self._log_integrals()
         b = self.shape
         gap = float(log_gamma_ratio(b, np.array(0.0)))  # ψ(b) - log b
         # Derivatives at 0 of E G^q + q(q-1) J(q), with J(0) = zeroth and J'(0) = ψ(2)·zeroth - first.
-        mean = gap - zeroth
         variance = 2.0 * (zeroth * (gap + np.euler_gamma) + first) - zeroth**2
-        if weights == "gaussian":
-            return mean, variance + float(special.polygamma(1, b))
-        return -zeroth, variance
+        radius_mean, radius_variance = weights.radius_cumulants(b)
+        return radius_mean - zeroth, variance + radius_variance
 
     def excess(self, q: np.ndarray) -> np.ndarray:
         """J(q) of the module's formula for real q of any shape, -order/2 < q < 2."""
