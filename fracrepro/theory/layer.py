@@ -86,7 +86,7 @@ def critical_variance(s: Any, width: Any, activation: Activation, *, weights: st
 
     def one_width(s: np.ndarray, layer: Factor) -> np.ndarray:
         result = np.zeros_like(s)
-        result[s == 0.0] = -2.0 * _log_mean(layer, law)[0] - math.log(1.0 / _mean_square(layer, law))
+        result[s == 0.0] = -2.0 * layer.log_moments(law)[0] - math.log(1.0 / layer.mean_square(law))
         inner = (s > 0.0) & (s < 2.0)
         result[inner] = -layer.log_power_mean(s[inner] / 2.0, law)
         return result
@@ -174,7 +174,7 @@ def log_moments(width: Any, activation: Activation, *, weights: str = "gaussian"
     """
     activation, law = check_layer(activation, weights), weight_law(weights)
     widths = arguments.integers("width", width, WIDTHS)
-    pairs = [_log_mean(factor(d, activation), law) for d in widths.ravel().tolist()]
+    pairs = [factor(d, activation).log_moments(law) for d in widths.ravel().tolist()]
     if widths.ndim == 0:
         return pairs[0]
     mean, variance = np.array(pairs).reshape((*widths.shape, 2)).transpose(-1, *range(widths.ndim))
@@ -193,17 +193,8 @@ def _log_moment(s: np.ndarray, layer: Factor, weights: Weights) -> np.ndarray:
     result = np.full_like(s, layer.log_alive)
     rest = s != 0.0
     q = s[rest] / 2.0
-    result[rest] = q * (math.log(_mean_square(layer, weights)) + layer.log_power_mean(q, weights))
+    result[rest] = q * (math.log(layer.mean_square(weights)) + layer.log_power_mean(q, weights))
     return result
-
-
-def _log_mean(layer: Factor, weights: Weights) -> tuple[float, float]:
-    mean, variance = layer.log_cumulants(weights)
-    return (mean + math.log(_mean_square(layer, weights)) - layer.log_alive) / 2.0, variance / 4.0
-
-
-def _mean_square(layer: Factor, weights: Weights) -> float:
-    return layer.mean / weights.divisor_mean(layer.width)
 
 
 def _exact_moment(order: int, width: Any, activation: Activation, weights: Weights) -> np.ndarray:
@@ -238,7 +229,7 @@ def _root(sigma2: float, layer: Factor, weights: Weights) -> float:
     """The positive root q of log(σ² E R²) + (1/q) log E[(R²/E R²)^q] = 0, as the order s = 2q."""
     from scipy.optimize import brentq  # here, because it doubles the time to import the package
 
-    level = _log_product(sigma2, _mean_square(layer, weights))
+    level = _log_product(sigma2, layer.mean_square(weights))
 
     def slope(q: float) -> float:
         return level + float(layer.log_power_mean(np.array([q]), weights)[0])
@@ -246,7 +237,7 @@ def _root(sigma2: float, layer: Factor, weights: Weights) -> float:
     if level == 0.0:
         return 2.0
     if not layer.has_atom:
-        rate = math.log(sigma2) / 2.0 + _log_mean(layer, weights)[0]
+        rate = math.log(sigma2) / 2.0 + layer.log_moments(weights)[0]
         if rate == 0.0 or sigma2 == critical_variance(0, layer.width, layer.activation, weights=weights.name):
             return 0.0
         if rate > 0.0:

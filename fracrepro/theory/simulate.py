@@ -9,7 +9,6 @@ from decimal import Decimal
 import numpy as np
 
 from fracrepro import arguments
-from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moment
 from fracrepro.theory.numerics.sampling import FactorSampler
@@ -24,9 +23,7 @@ _BLOCK = 1 << 18
 
 def check_rng(rng: object) -> np.random.Generator:
     """Return `rng` if it is a numpy Generator, else raise ArgumentError."""
-    if not isinstance(rng, np.random.Generator):
-        raise ArgumentError(f"rng = {rng!r}: need a numpy Generator such as numpy.random.default_rng(0)")
-    return rng
+    return arguments.generator("rng", rng)
 
 
 def simulate_log_norms(

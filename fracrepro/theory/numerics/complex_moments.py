@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.factor import DECAY, Factor, factor
 from fracrepro.theory.numerics.special import log_gamma_ratio
 from fracrepro.theory.weights import Weights
@@ -68,7 +69,8 @@ class ComplexMoments:
             survival = math.log(layer.activation.survival)
 
             def log_transform(log_t: np.ndarray) -> np.ndarray:
-                log_g = self.layer.activation.log_transform(log_t - math.log(layer.mean / layer.alive))
+                log_scaled = log_t - math.log(layer.mean / layer.alive)
+                log_g = amplitudes.log_transform(layer.activation.live, log_scaled)
                 g = np.exp(log_g - survival)
                 return low * (log_g - survival) + np.log(np.polynomial.polynomial.polyval(g, mass))
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.numerics.quantiles import log_factor_of_normal
 from fracrepro.theory.weights import Weights
 
 # Up to this width neurons with random slopes are drawn one by one; beyond, the exact law's quantiles serve,
@@ -42,7 +43,7 @@ class FactorSampler:
             and not weights.bounded
             and width > _DIRECT
         ):
-            self._quantiles = _factor_quantiles(width, activation)
+            self._quantiles = log_factor_of_normal(width, activation)
 
     def log_square(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw log R² of the given shape; -inf where the layer is dead."""
@@ -132,14 +133,6 @@ def _alias_table(width: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
             small.append(large.pop())
     accept[small + large] = 1.0  # what rounding leaves over
     return accept, alias
-
-
-@lru_cache(maxsize=8)
-def _factor_quantiles(width: int, activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
-    """The map from a standard normal number to log R, by the exact law of one layer; slow to build."""
-    from fracrepro.theory.depth import LogNormLaw  # here, because that module uses this one
-
-    return LogNormLaw(1, width, activation, 1.0).quantile_of_normal
 
 
 def _random_slopes(
