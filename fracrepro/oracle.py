@@ -119,7 +119,7 @@ def tilted_log_mean(s: Any, width: int, activation: Any, *, weights: str = "gaus
     with mp.workdps(max(dps, mp.mp.dps)):
         front, integral = _mellin(s, width, activation)
         value, q = integral(0), mpf(s) / 2
-        level = mp.log(width * _mean_square(activation)) + mp.digamma(2 - q)
+        level = mp.log(width * mean_square(activation)) + mp.digamma(2 - q)
         if weights == "orthogonal":
             level -= mp.log(2) + mp.digamma(mpf(width) / 2 + q)
         return front * (value * level + integral(1)) / 2 / _shared(s, width, weights)
@@ -136,7 +136,7 @@ def log_moments(width: int, activation: Any, *, weights: str = "gaussian", dps: 
     """
     with mp.workdps(max(dps, mp.mp.dps)):
         dead = death(width, activation)
-        scale = width * _mean_square(activation) / (1 - dead)
+        scale = width * mean_square(activation) / (1 - dead)
 
         def gap(x: mpf) -> mpf:
             t = mp.exp(x)
@@ -157,7 +157,7 @@ def _mellin(s: Any, width: int, activation: Any) -> tuple[mpf, Callable[[int], m
     q, order = mpf(s) / 2, _order(width, activation)
     if not -order < s < 4:
         raise ArgumentError(f"s = {s!r}: need a number in (-{order}, 4)")
-    scale = width * _mean_square(activation)
+    scale = width * mean_square(activation)
 
     def integrand(x: mpf) -> mpf:
         t = mp.exp(x) / scale
@@ -177,7 +177,7 @@ def _ends(left_rate: Any, right_rate: Any) -> list[mpf]:
     return [left, (left - 9) / 2, -9, -3, -1, 1, 3, 5, 9, 9 + (right - 9) / 4, right]
 
 
-def _mean_square(activation: Any) -> mpf:
+def mean_square(activation: Any) -> mpf:
     """E C = E A²."""
     return mp.fsum(w * (a * a + a * b + b * b) / 3 for w, a, b in pieces(activation))
 
