@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fracrepro._version import __version__
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow.activations import NAMES, named_activation
+from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -27,22 +28,26 @@ _SCHEDULER = click.option(
 
 
 class _OneLineErrors(click.Group):
-    """Turns what a user can get wrong into one line and exit code 2; anything else keeps its traceback."""
+    """Turns what a user can get wrong into one line and exit code 2; a defect keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, PermissionError) as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
-        except RuntimeError as error:
-            if type(error).__module__.split(".")[0] != "fracrepro":  # a defect, not a refusal
+        except FracreproError as error:
+            self._say(ctx, error)
+        except ModuleNotFoundError as error:
+            missing = missing_package(error)
+            if missing is None:
                 raise
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
+            self._say(ctx, missing)
         except KeyboardInterrupt:
             click.echo("interrupted: what was finished is kept, nothing is half-written", err=True)
             ctx.exit(130)
+
+    @staticmethod
+    def _say(ctx: click.Context, error: FracreproError) -> None:
+        click.echo(f"error: {error}", err=True)
+        ctx.exit(2)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})

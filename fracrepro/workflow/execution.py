@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fracrepro.errors import FracreproError
 from fracrepro.workflow import provenance, reports
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
@@ -22,7 +23,7 @@ START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
-class OtherCodeError(RuntimeError):
+class OtherCodeError(FracreproError, RuntimeError):
     """A worker's package is not the one that made the task."""
 
 

@@ -3,9 +3,11 @@
 A parameters cell is a list of annotated assignments, each with a comment that ends in the allowed values::
 
     s: float = 1.0  # order of the preserved moment, in (0, 2]
-    activation: str = "relu"  # activation function, one of linear | relu | leaky_relu
+    activation: str = "relu"  # activation function, one of @activations
+    dataset: str = "digits"  # data set, one of digits | mnist
     gpu: bool = False  # whether to train on a CUDA device
 
+A set such as ``@activations`` stands for all names of a registry: `fracrepro.workflow.options` has the table.
 Papermill reads the same cell, but lets unknown names, wrong types and values out of range pass.
 """
 
@@ -24,6 +26,7 @@ import yaml
 
 from fracrepro.arguments import Interval
 from fracrepro.errors import ArgumentError
+from fracrepro.workflow.options import option_set
 from fracrepro.workflow.project import unknown
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -149,7 +152,9 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
         raise ArgumentError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
     match = _RANGE.match(comment)
     if match is None and (entry != "bool" or not comment):
-        raise ArgumentError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
+        raise ArgumentError(
+            f"{where}: the comment must end in ', in [low, high]', ', one of a | b' or ', one of @set'"
+        )
     interval = match["interval"] if match else None
     options = match["options"] if match else None
     parameter = Parameter(
@@ -158,10 +163,20 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
         default=ast.literal_eval(statement.value),
         help=match["help"] if match else comment,
         interval=Interval.parse(interval) if interval else None,
-        options=tuple(option.strip() for option in options.split("|")) if options else None,
+        options=_options(options, where) if options else None,
     )
     parameter.check(parameter.default)
     return parameter
+
+
+def _options(text: str, where: str) -> tuple[str, ...]:
+    """The names in ``a | b``, or those of the registry behind ``@set``."""
+    if not text.startswith("@"):
+        return tuple(option.strip() for option in text.split("|"))
+    try:
+        return option_set(text.removeprefix("@"))
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from None
 
 
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
