@@ -64,7 +64,7 @@ def graph(sources):
 
 
 def wing(module):
-    return (module.split(".") + ["top"])[1]
+    return [*module.split("."), "top"][1]
 
 
 def upward(edges):
