@@ -18,12 +18,15 @@ from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.numerics.quantiles import Quantiles
 from fracrepro.theory.simulate import DEPTHS, check_rng
+from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
 _KNOTS = 4001
 
 
-def survival_probability(depth: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+def survival_probability(
+    depth: Any, width: Any, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> Any:
     """Return P(r_k > 0), the probability that no layer of `depth` has set its output to zero.
 
     (1 - P(C = 0)^d)^k: for ReLU (1 - 2^-d)^k, with dropout around it (1 - ((1 + p)/2)^d)^k.
@@ -65,7 +68,13 @@ class LogNormLaw:
     """
 
     def __init__(
-        self, depth: int, width: int, activation: Activation, variance: float, *, weights: str = "gaussian"
+        self,
+        depth: int,
+        width: int,
+        activation: Activation,
+        variance: float,
+        *,
+        weights: WeightLaw = "gaussian",
     ) -> None:
         """Check the arguments and compute mean and variance; the inversion waits for the first question."""
         self.activation, law = check_layer(activation, weights), weight_law(weights)
