@@ -171,7 +171,8 @@ def _moments_of_random_slopes() -> Iterable[Any]:
 def _log_moments() -> Iterable[Any]:
     """Mean of log R absolutely, its variance relatively."""
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.RReLU(), act.Dropout(act.LeakyReLU(0.25), 0.25)):
-        for width, weights in ((1, "gaussian"), (64, "orthogonal")):
+        cases: list[tuple[int, WeightLaw]] = [(1, "gaussian"), (64, "orthogonal")]
+        for width, weights in cases:
             mean, variance = log_moments(width, phi, weights=weights)
             exact = oracle.log_moments(width, phi, weights=weights, dps=16)
             yield from (mean - exact[0], variance / exact[1] - 1)
