@@ -1,7 +1,7 @@
 """Notebooks as functions, records with provenance, and the book."""
 
 from fracrepro.figures.tables import protocol_table, table
-from fracrepro.workflow.activations import named_activation
+from fracrepro.theory.activations import named as named_activation
 from fracrepro.workflow.provenance import environment_line
 from fracrepro.workflow.reports import report
 

@@ -10,7 +10,7 @@ import click
 
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow.activations import NAMES, named_activation
+from fracrepro.theory import activations
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -221,13 +221,13 @@ def verify(name: str) -> None:
 @main.command()
 @click.option("--width", type=int, required=True, help="Number of neurons of the layer's output.")
 @click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
-@click.option("--activation", type=click.Choice(NAMES), default="relu", show_default=True)
+@click.option("--activation", type=click.Choice(activations.names()), default="relu", show_default=True)
 @click.option("--negative-slope", type=float, default=0.01, show_default=True, help="Slope a of leaky_relu.")
 def critical(width: int, s: float, activation: str, negative_slope: float) -> None:
     """Print the weight variance that preserves the moment of order s of a layer's output norm."""
     import fracrepro as fr
 
-    phi = named_activation(activation, negative_slope)
+    phi = activations.named(activation, negative_slope)
     sigma2 = fr.critical_variance(s, width, phi)
     ratio = sigma2 / fr.critical_variance(2.0, width, phi)
     click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")
