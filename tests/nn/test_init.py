@@ -154,7 +154,7 @@ BAD = [
     *(
         (
             {"nonlinearity": name},
-            f"nonlinearity = '{name}': has no law here, it is not positively homogeneous",
+            f"nonlinearity = '{name}': has no law here, because it is not",
         )
         for name in ("tanh", "sigmoid", "selu")
     ),
