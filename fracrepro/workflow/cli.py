@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fracrepro import files
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow.activations import NAMES, named_activation
@@ -56,8 +57,6 @@ def main() -> None:
 @main.command("list")
 def list_command() -> None:
     """List the notebooks with their parameters, defaults and allowed values."""
-    import json
-
     from fracrepro.workflow import parameters
 
     project = Project.find()
@@ -65,7 +64,9 @@ def list_command() -> None:
     click.echo(f"profiles: {', '.join(profiles)}")
     for name in project.notebook_names():
         click.echo(f"\n{name}")
-        contract = parameters.declared(json.loads(project.notebook_path(name).read_text()), name)
+        contract = parameters.declared(
+            parameters.parse_notebook(project.notebook_path(name).read_text(), name), name
+        )
         for item in contract.values():
             click.echo(f"  {item.name:<14} {item.default!r:<12} {item.help}: {item.allowed}")
 
@@ -143,7 +144,7 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
     _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
     try:
         site.build(project, profile)
-    except RuntimeError as error:
+    except site.BuildError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     click.echo(f"the book: {project.site / 'index.html'}")
@@ -174,6 +175,7 @@ def train(name: str, profile: str, device: str, out: Path | None, **changes: Any
         if chosen != full:
             raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
+    files.writable_folder("out", out)
     results = records.run(chosen, out, device=device)
     for line in chosen.summary(results):
         click.echo(line)

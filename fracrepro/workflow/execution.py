@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fracrepro.errors import FracreproError
+from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow import provenance, reports
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
@@ -79,7 +79,7 @@ def execute(task: Task) -> Outcome:
     if not error:
         try:
             record["values"] = reports.reported_values(notebook)
-        except ValueError as problem:
+        except ArgumentError as problem:
             error = str(problem)
     # Papermill's own metadata hold times and a temporary path: the record says all of it.
     notebook["metadata"].pop("papermill", None)

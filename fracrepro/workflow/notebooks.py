@@ -51,11 +51,11 @@ def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any]
     if profile not in profiles:
         raise ArgumentError(unknown("profile", profile, profiles))
     source = path.read_text()
-    notebook = json.loads(source)
+    notebook = parameters.parse_notebook(source, name)
     try:
         contract = parameters.declared(notebook, name)
         values = parameters.resolve(contract, profiles[profile].get(name, {}), overrides or {})
-    except ValueError as error:
+    except ArgumentError as error:
         raise ArgumentError(f"{name}: {error}") from None
     uses = notebook["metadata"].get("fracrepro", {})
     parts = [
@@ -106,7 +106,7 @@ def run(
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
     due = [item for item in runs if force or not item.is_current(folder)]
-    _check_writable(folder)
+    files.writable_folder("output_dir", folder)
     outcomes = []
     run_id = uuid.uuid4().hex
     for outcome in _execute_all([_task(project, item, run_id) for item in due], jobs, scheduler):
@@ -126,17 +126,6 @@ def _task(project: Project, item: Run, run_id: str) -> Task:
         run=run_id,
         facts=facts,
     )
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before the work that its result cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise ArgumentError(f"output_dir = {str(folder)!r}: need a folder that can be written to")
 
 
 def _store(outcome: Outcome, folder: Path) -> None:
@@ -183,7 +172,7 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
             address = stack.enter_context(cluster)
         try:
             client = stack.enter_context(Client(address, timeout="10s"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # nobody listens; or it is no address at all
             raise ArgumentError(
                 f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
             ) from None
