@@ -32,7 +32,7 @@ def _schemes() -> tuple[str, ...]:
 
 
 def _formulas() -> tuple[str, ...]:
-    from fracrepro.nn.init import FORMULAS
+    from fracrepro.nn.scale import FORMULAS
 
     return FORMULAS
 

@@ -112,9 +112,9 @@ class Experiment(ABC):
         """The change that other epochs make; a subclass without epochs refuses."""
         return {"epochs": integer("epochs", epochs, "[1, inf)")}
 
-    def _with_schemes(self, schemes: Sequence[str], s: float | None) -> dict[str, Any]:
+    def _with_schemes(self, names: Sequence[str], s: float | None) -> dict[str, Any]:
         """The change that other schemes make; a subclass that compares any schemes allows it."""
-        given = f"scheme = {list(schemes)}, s = {s!r}"
+        given = f"scheme = {list(names)}, s = {s!r}"
         raise ArgumentError(f"{given}: {self.name} has its own schemes and orders")
 
 

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from fracrepro.arguments import choice, distinct, integer, integers
 from fracrepro.errors import ArgumentError
-from fracrepro.nn import data
+from fracrepro.nn import data, schemes
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment, lines
 from fracrepro.nn.experiments.protocol import MNIST
-from fracrepro.nn.schemes import Scheme
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.checkpoints import read_checkpoint, write_checkpoint
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.gradients import gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.lanes import full_precision
 from fracrepro.nn.training.settings import Setup
+from fracrepro.nn.training.start import check_scheme
 from fracrepro.nn.training.streams import stream
 from fracrepro.nn.training.trainer import training_device
 from fracrepro.stats.tails import extreme_value_index, stable_index
@@ -147,6 +147,8 @@ class GradientTails(Setup, Experiment):
         from tqdm import tqdm
 
         where = training_device(device)
+        for scheme in self.schemes:
+            check_scheme(self.network, scheme)
         dataset = data.load(self.dataset) if dataset is None else dataset
         choice("dataset", dataset.name, (self.dataset,))
         images = torch.tensor(dataset.train_images, device=where)
@@ -187,7 +189,7 @@ class GradientTails(Setup, Experiment):
         import pandas as pd
 
         index = [
-            (self.name, batch_size, scheme.name, scheme.s, seed, stage)
+            (self.name, batch_size, scheme.name, scheme.order, seed, stage)
             for batch_size in self.batch_sizes
             for stage in STAGES
             for seed in self.seeds
@@ -309,7 +311,7 @@ GRADIENT_TAILS = GradientTails(  # ours: the authors' network and learning rate
     name="gradient_tails",
     dataset=MNIST.dataset,
     network=MNIST.network,
-    schemes=(Scheme("fractional", s=1.0, formula="exact"), Scheme("kaiming")),
+    schemes=(schemes.make("fractional", s=1.0, formula="exact"), schemes.make("kaiming")),
     seeds=tuple(range(6)),
     learning_rate=MNIST.learning_rate,
     batch_sizes=(1, 2, 8, 32, 128, 512),

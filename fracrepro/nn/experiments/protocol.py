@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
+from fracrepro.nn import schemes
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment, lines
-from fracrepro.nn.schemes import SCHEMES, Scheme
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.settings import Settings
 from fracrepro.nn.training.trainer import train
@@ -56,20 +55,22 @@ class Protocol(Settings, Experiment):
         """Return a line for each scheme: its test accuracy after the last epoch."""
         return accuracies(results)
 
-    def _with_schemes(self, schemes: Sequence[str], s: float | None) -> dict[str, Any]:
-        """The named schemes, or all of the protocol's, with the order `s` where a scheme has one."""
+    def _with_schemes(self, names: Sequence[str], s: float | None) -> dict[str, Any]:
+        """The named schemes, or all of the protocol's, with the order `s` where a scheme has one.
+
+        A scheme that the protocol has keeps its other options.
+        """
         own = {scheme.name: scheme for scheme in self.schemes}
-        for name in schemes:
-            choice("scheme", name, SCHEMES)
-        chosen = list(dict.fromkeys(schemes)) or list(own)
-        if s is not None and "fractional" not in chosen:
-            raise ArgumentError(f"s = {s!r}: need the scheme 'fractional' beside it, which has an order")
-        order = 1.0 if s is None else real("s", s, "[0, 2]")
-        changed = [
-            Scheme(name, s=order, formula="published") if name == "fractional" else Scheme(name)
-            for name in chosen
-        ]
-        return {"schemes": changed}
+        chosen = [own.get(name) or schemes.make(name) for name in dict.fromkeys(names or own)]
+        if s is not None:
+            ordered = {name for name in schemes.names() if "s" in schemes.options(name)}
+            if not any(scheme.name in ordered for scheme in chosen):
+                raise ArgumentError(f"s = {s!r}: need a scheme with an order beside it: {sorted(ordered)}")
+            chosen = [
+                schemes.from_dict(scheme.to_dict() | {"s": s}) if scheme.name in ordered else scheme
+                for scheme in chosen
+            ]
+        return {"schemes": chosen}
 
 
 def accuracies(results: pd.DataFrame, axes: Sequence[str] = ()) -> list[str]:
@@ -83,9 +84,9 @@ def accuracies(results: pd.DataFrame, axes: Sequence[str] = ()) -> list[str]:
 
 
 # s = 1 is the authors' default; their code has the expansion that "published" reproduces.
-_FRACTIONAL = Scheme("fractional", s=1.0, formula="published")
-_THREE = (_FRACTIONAL, Scheme("kaiming"), Scheme("xavier"))
-_FOUR = (*_THREE, Scheme("random_walk"))
+_FRACTIONAL = schemes.make("fractional", s=1.0, formula="published")
+_THREE = (_FRACTIONAL, schemes.make("kaiming"), schemes.make("xavier"))
+_FOUR = (*_THREE, schemes.make("random_walk"))
 
 MNIST = Protocol(  # every value from the authors' code, but for the seeds
     name="mnist",

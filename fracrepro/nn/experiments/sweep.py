@@ -16,7 +16,7 @@ from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.protocol import MNIST, Protocol, accuracies
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ class Sweep(Experiment):
 
 def _mnist(name: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
     """Ours: three orders, 8 seeds, 5 epochs; s = 2 is Kaiming's scheme with the slope in its gain."""
-    orders = tuple(Scheme("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
+    orders = tuple(make("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
     protocol = MNIST.replace(name=name, schemes=orders, seeds=range(8), epochs=5)
     return Sweep(protocol, (*axes, ("negative_slope", (0.0, 0.01))))
 

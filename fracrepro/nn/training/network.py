@@ -92,10 +92,7 @@ class Network:
 
 
 def build_module(network: Network) -> nn.Sequential:
-    """Return the network as a plain torch module, one model at a time: the reference for the ensemble.
-
-    Its ``state_dict`` has the names and shapes of :func:`.start.initial_parameters`.
-    """
+    """Return the network as a plain torch module, one model at a time: the reference for the ensemble."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (n_out, n_in, kernel, _) in enumerate(network.conv_shapes):
         layers[f"conv{k}"] = nn.Conv2d(n_in, n_out, kernel)

@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from fracrepro.arguments import choice, distinct, integer, integers, real
 from fracrepro.errors import ArgumentError
+from fracrepro.nn import schemes
 from fracrepro.nn.data import NAMES
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import Network
 
 __all__ = ["Settings", "Setup"]
@@ -48,7 +49,7 @@ class Setup:
         choice("dataset", self.dataset, NAMES)
         _instances("network", (self.network,), Network)
         object.__setattr__(self, "schemes", _instances("schemes", self.schemes, Scheme))
-        distinct("schemes", [(scheme.name, scheme.s) for scheme in self.schemes])
+        distinct("schemes", [(scheme.name, scheme.order) for scheme in self.schemes])
         distinct("seeds", list(self.seeds))
         seeds = integers("seeds", list(self.seeds), "[0, 2147483648)")
         object.__setattr__(self, "seeds", tuple(seeds.tolist()))
@@ -71,8 +72,8 @@ class Setup:
         for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
             record[field.name] = list(value) if isinstance(value, tuple) else value
-        schemes = [dataclasses.asdict(scheme) for scheme in self.schemes]
-        return record | {"network": self.network.to_dict(), "schemes": schemes}
+        described = [scheme.to_dict() for scheme in self.schemes]
+        return record | {"network": self.network.to_dict(), "schemes": described}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -85,7 +86,7 @@ class Setup:
         try:
             fields["name"] = fields.pop("experiment")
             fields["network"] = Network(**fields["network"])
-            fields["schemes"] = [Scheme(**scheme) for scheme in fields["schemes"]]
+            fields["schemes"] = [schemes.from_dict(scheme) for scheme in fields["schemes"]]
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ArgumentError(f"record: describes no {cls.__name__} ({error})") from error

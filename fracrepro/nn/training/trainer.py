@@ -18,6 +18,7 @@ from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import FIGURES, Images, Lane, split
 from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.start import check_scheme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,8 @@ def train(
         raise ArgumentError(f"protocol = {protocol!r}: need a Protocol, or other Settings")
     where = training_device(device)
     real("interval", interval, "[0, inf)")
+    for scheme in protocol.schemes:
+        check_scheme(protocol.network, scheme)
     workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
     dataset = data.load(protocol.dataset) if dataset is None else dataset
     _check_fit(protocol, dataset)
@@ -176,7 +179,8 @@ def _table(protocol: Settings, lanes: list[Lane]) -> pd.DataFrame:
     frame.insert(0, "experiment", protocol.name)
     repeated = [run for run in runs for _ in range(protocol.epochs)]
     frame.insert(1, "scheme", [scheme.name for scheme, _ in repeated])
-    frame.insert(2, "s", np.array([np.nan if scheme.s is None else scheme.s for scheme, _ in repeated]))
+    orders = [np.nan if scheme.order is None else scheme.order for scheme, _ in repeated]
+    frame.insert(2, "s", np.array(orders))
     frame.insert(3, "seed", [seed for _, seed in repeated])
     frame.insert(4, "epoch", np.tile(np.arange(1, protocol.epochs + 1), len(runs)))
     return frame

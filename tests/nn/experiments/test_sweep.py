@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 
 from fracrepro.nn.experiments import DIGITS, MNIST, SWEEPS, Sweep
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training import train
 
 SMALL = Sweep(
     DIGITS.replace(
         name="small",
-        schemes=[Scheme("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
+        schemes=[make("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
         seeds=range(2),
         epochs=1,
     ),
