@@ -279,6 +279,17 @@ def claims_command(profile: str, as_json: bool, readme: bool) -> None:
         sys.exit(1)
 
 
+@main.command("new-page")
+@click.argument("name")
+def new_page_command(name: str) -> None:
+    """Make a page that passes the suite: notebook, test, place in the book, example of a claim."""
+    from fracrepro.workflow.newpage import new_page
+
+    project = Project.find()
+    for path in new_page(project, name):
+        click.echo(f"wrote {path.relative_to(project.root)}")
+
+
 @main.command()
 def doctor() -> None:
     """Say what is installed, what is missing, and how to get it."""
