@@ -83,6 +83,13 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     return str(value)
 
 
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return `value` if it is a numpy Generator, else raise ArgumentError."""
+    if not isinstance(value, np.random.Generator):
+        raise _refuse(name, value, "a numpy Generator such as numpy.random.default_rng(0)")
+    return value
+
+
 def distinct(name: str, values: Sequence[Any]) -> None:
     """Raise ArgumentError unless there is at least one of `values` and no two are equal."""
     if not values:

@@ -16,7 +16,7 @@ from typing import Any
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import parameters, provenance
+from fracrepro.workflow import parameters, provenance, sources
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
 from fracrepro.workflow.project import Project, unknown
 
@@ -25,7 +25,10 @@ DEFAULT_PROFILE = "book"
 
 @dataclass(frozen=True)
 class Run:
-    """One notebook with all parameters settled, and the hash of everything that it depends on."""
+    """One notebook with all parameters settled, and the hash of everything that is known before it runs.
+
+    Which modules of the package it uses is known after it ran: `is_current` finds them in the record.
+    """
 
     name: str
     source: str
@@ -34,14 +37,19 @@ class Run:
     digest: str
 
     def is_current(self, folder: Path) -> bool:
-        """Whether `folder` holds this run's page and record, made from the same content."""
+        """Whether `folder` holds this run's page and record, made from the same content.
+
+        Source, parameters, profile, versions, data and recorded files must be the same, and so must every
+        module of the package that the page used; a missing or unreadable record means no.
+        """
         page, record = folder / f"{self.name}.ipynb", folder / f"{self.name}.json"
         try:
-            found = json.loads(record.read_text())["digest"]
-            stored = json.loads(page.read_text())["metadata"]["fracrepro"]["digest"]
-        except (OSError, ValueError, KeyError):
+            found = json.loads(record.read_text())
+            stored = json.loads(page.read_text())["metadata"]["fracrepro"]
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError):
             return False
-        return bool(found == stored == self.digest)
+        same = isinstance(found, dict) and found == stored and found.get("digest") == self.digest
+        return same and sources.unchanged(found.get("modules", {}), sources.source_digests())
 
 
 def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
@@ -62,7 +70,6 @@ def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any]
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),
         ("profile", profile.encode()),
-        ("package", provenance.package_digest().encode()),
         ("versions", json.dumps(provenance.versions(), sort_keys=True).encode()),
         *_recorded_parts(project, uses.get("recorded", [])),
         *_data_parts(values, uses.get("data_parameters", [])),

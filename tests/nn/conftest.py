@@ -15,8 +15,8 @@ def _one_thread_inside_torch():
 class OnMeta(TorchDispatchMode):
     """What a GPU would refuse or wait for is an error: tensors of two devices in one operation.
 
-    torch's device `meta` has shapes and no numbers, so that reading one (`item`, `bool`, `cpu`) fails by itself.
-    But some operations, among them products of matrices and indexing, take a tensor on the CPU without a word.
+    Torch's device `meta` has shapes and no numbers, so that reading one (`item`, `bool`, `cpu`) fails.
+    But some operations, among them products of matrices and indexing, take a tensor on the CPU in silence.
 
     Args:
         closed: refuse copies to the device too, and whatever else makes a tensor on the CPU.

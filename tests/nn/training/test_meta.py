@@ -1,4 +1,4 @@
-"""Training without a device: a tensor left on the CPU, or a wait for the host, fails here and not on a GPU."""
+"""Training without a device: a tensor left on the CPU, or a wait for the host, fails here already."""
 
 import numpy as np
 import pytest
