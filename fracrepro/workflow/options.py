@@ -46,9 +46,9 @@ def _downloads() -> tuple[str, ...]:
 
 
 def _experiments() -> tuple[str, ...]:
-    from fracrepro.workflow.records import experiments
+    from fracrepro.nn.experiments.registry import EXPERIMENTS
 
-    return tuple(experiments())
+    return tuple(EXPERIMENTS)
 
 
 SETS: dict[str, Callable[[], tuple[str, ...]]] = {
