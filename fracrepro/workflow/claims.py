@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks
-from fracrepro.workflow.project import Project, unknown
+from fracrepro.workflow.project import Project
 
 SOURCES = ("abstract", "authors' code", "derived here")
 KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
@@ -111,8 +112,7 @@ def _claim(entry: Any, path: Path) -> Claim:
     if not isinstance(entry, dict):
         raise ArgumentError(f"{path.name}: {entry!r}: need a mapping of {', '.join(known)}")
     for name in entry:
-        if name not in known:
-            raise ArgumentError(f"{path.name}: {unknown('field of a claim', str(name), known)}")
+        choice(f"{path.name}: field of a claim", name, tuple(known))
     for name, needed in known.items():
         if needed and name not in entry:
             raise ArgumentError(f"{path.name}: claim {entry.get('id', '?')}: {name} is missing")

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import parameters, provenance, sources
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
-from fracrepro.workflow.project import Project, unknown
+from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
 
@@ -56,8 +57,7 @@ def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any]
     """Settle a notebook's parameters and its content hash; raises ArgumentError before any kernel starts."""
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
-    if profile not in profiles:
-        raise ArgumentError(unknown("profile", profile, profiles))
+    choice("profile", profile, tuple(profiles))
     source = path.read_text()
     notebook = parameters.parse_notebook(source, name)
     try:

@@ -25,10 +25,9 @@ from typing import Any
 
 import yaml
 
-from fracrepro.arguments import Interval
+from fracrepro.arguments import Interval, choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.options import option_set
-from fracrepro.workflow.project import unknown
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 _RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
@@ -222,9 +221,7 @@ def resolve(
     values = {name: parameter.default for name, parameter in contract.items()}
     for source in (profile, overrides):
         for name, value in source.items():
-            if name not in contract:
-                raise ArgumentError(unknown("parameter", name, contract))
-            parameter = contract[name]
+            parameter = contract[choice("parameter", name, tuple(contract))]
             is_text = source is overrides and isinstance(value, str)
             values[name] = parameter.parse(value) if is_text else parameter.check(value)
     return values

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 
 ENVIRONMENT_VARIABLE = "FRACREPRO_PROJECT"
@@ -71,15 +70,4 @@ class Project:
 
     def notebook_path(self, name: str) -> Path:
         """The source of one notebook; ArgumentError suggests the nearest name when there is none."""
-        names = self.notebook_names()
-        if name not in names:
-            raise ArgumentError(unknown("notebook", name, names))
-        return self.notebooks / f"{name}.ipynb"
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that nothing bears: it suggests the nearest one and lists all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{kind} = {name!r}: no such {kind}{hint} (there are {', '.join(known) or 'none'})"
+        return self.notebooks / f"{choice('notebook', name, tuple(self.notebook_names()))}.ipynb"
