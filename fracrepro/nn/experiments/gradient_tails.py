@@ -200,6 +200,9 @@ class GradientTails(Setup, Experiment):
         return pd.concat([pd.DataFrame(index, columns=columns).astype({"s": float}), frame], axis=1)
 
 
+measure_gradient_tails = GradientTails.run  # its name in version 0.1, for the module's old path
+
+
 def _measure_all(
     study: GradientTails,
     batch_size: int,

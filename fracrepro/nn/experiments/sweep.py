@@ -140,6 +140,9 @@ class Sweep(Experiment):
         return cls(Protocol.from_dict(fields), tuple(axes.items()))
 
 
+train_sweep = Sweep.run  # its name in version 0.1, for the module's old path
+
+
 def _mnist(name: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
     """Ours: three orders, 8 seeds, 5 epochs; s = 2 is Kaiming's scheme with the slope in its gain."""
     orders = tuple(make("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
