@@ -23,7 +23,9 @@ class Project:
         """Return the project that `$FRACREPRO_PROJECT` names, else the nearest one at or above `start`.
 
         `start` defaults to the working directory; the last resort is the checkout that holds the package.
-        Raises ArgumentError when none of them has `notebooks/profiles.yml`.
+
+        Raises:
+            ArgumentError: when none of them has `notebooks/profiles.yml`.
         """
         named = os.environ.get(ENVIRONMENT_VARIABLE)
         if named:
@@ -69,5 +71,9 @@ class Project:
         return sorted(path.stem for path in self.notebooks.glob("[0-9]*.ipynb"))
 
     def notebook_path(self, name: str) -> Path:
-        """The source of one notebook; ArgumentError suggests the nearest name when there is none."""
+        """The source of one notebook.
+
+        Raises:
+            ArgumentError: when there is none of this name; suggests the nearest.
+        """
         return self.notebooks / f"{choice('notebook', name, tuple(self.notebook_names()))}.ipynb"
