@@ -12,6 +12,7 @@ from fracrepro import arguments
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moment
 from fracrepro.theory.numerics.sampling import FactorSampler
+from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
 DEPTHS = "[1, 1000000]"
@@ -35,7 +36,7 @@ def simulate_log_norms(
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> np.ndarray:
     """Draw log(r_k/r_0) for `n` independent networks and every depth k up to `depth`.
 
@@ -67,7 +68,7 @@ def stream_log_norms(
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> Iterator[np.ndarray]:
     """Yield the rows of `simulate_log_norms` in blocks of bounded size, in order and with the same bits.
 
@@ -108,7 +109,7 @@ def simulate_tilted_log_norms(
     *,
     s: float,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw log(r_k/r_0) from the law tilted by r_depth^s, with the log-weights that undo the tilt.
 
@@ -149,7 +150,7 @@ def required_draws(
     width: int,
     activation: Activation,
     *,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> int:
     """Return how many naive draws give the mean of r_k^s a wanted relative standard error.
 

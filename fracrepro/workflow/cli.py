@@ -190,9 +190,8 @@ def schemes_command() -> None:
     from fracrepro.nn import schemes
 
     for row in schemes.table().to_dict("records"):
-        marks = [words for key, words in (("needs_data", "needs data"),) if row[key]]
-        marks += [] if row["random"] else ["draws nothing"]
-        click.echo(f"{row['name']:<12} {row['label']}; {'; '.join([row['source'], *marks])}")
+        marks = ("needs a batch" if row["needs_data"] else "", "" if row["random"] else "draws nothing")
+        click.echo(f"{row['name']:<12} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
         for option in filter(None, row["options"].split("; ")):
             click.echo(f"{'':<12}   {option}")
 

@@ -186,7 +186,8 @@ def new_page(project: Project, name: str) -> list[Path]:
         The files that were written: the notebook, its test, the table of contents, the ledger of claims.
 
     Raises:
-        ArgumentError: for another kind of name or one that a page has, and where no chapter is in the book.
+        ArgumentError: for another kind of name or one that a page has, where no chapter is in the book, and
+            where the project cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise ArgumentError(f"name = {name!r}: need lower-case words joined by underscores, without a number")
@@ -208,6 +209,7 @@ def new_page(project: Project, name: str) -> list[Path]:
         project.root / "_toc.yml": _table_of_contents(project, page),
         project.root / "book" / "claims.yml": _ledger(project) + _filled(_CLAIM, words) + "\n",
     }
+    files.writable_folder("project", project.notebooks)
     for path, text in contents.items():
         files.write_text(path, text)
     return list(contents)

@@ -15,8 +15,8 @@ from fracrepro.nn.data.base import DataError, Dataset, Source
 
 __all__ = ["NAMES", "DataError", "Dataset", "fetch", "load", "status", "verify"]
 
-NAMES = ("digits", "mnist", "cifar10")
 SOURCES: dict[str, Source] = {"mnist": mnist.SOURCE, "cifar10": cifar10.SOURCE}
+NAMES = ("digits", *SOURCES)
 
 
 def load(name: str) -> Dataset:
