@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,10 +13,6 @@ from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics.factor import Factor, factor
 
 WIDTHS = "[1, 1000000000]"
-
-# What is an array and not a number; overloads tell the two apart.
-Array: TypeAlias = np.ndarray | Sequence[Any]
-Integer: TypeAlias = int | np.integer
 
 
 def plain(value: np.ndarray) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, check_activation
-from fracrepro.theory.arrays import WIDTHS, Array, Integer, by_width, plain
+from fracrepro.theory.arrays import WIDTHS, by_width, plain
 from fracrepro.theory.numerics import order
 from fracrepro.theory.numerics.factor import Factor, factor
 from fracrepro.theory.published import EXPANSIONS, Expansion, published_variance
@@ -34,11 +34,11 @@ def check_layer(activation: object, weights: str) -> Activation:
 
 
 @overload
-def moment(s: float, width: Integer, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
+def moment(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
 @overload
-def moment(s: Array, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...) -> np.ndarray: ...
-@overload
-def moment(s: ArrayLike, width: Array, activation: Activation, *, weights: WeightLaw = ...) -> np.ndarray: ...
+def moment(
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
 def moment(
     s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
 ) -> float | np.ndarray:
@@ -61,7 +61,8 @@ def moment(
     Raises:
         ArgumentError: outside these ranges, or when the value exceeds the largest float.
 
-    Source: derived on page 02, thm-moment; for s > 0 it is the quantity that the abstract speaks of.
+    Source:
+        Derived on page 02, thm-moment; for s > 0 it is the quantity that the abstract speaks of.
 
     >>> import fracrepro as fr
     >>> fr.moment(2, 64, fr.ReLU())
@@ -82,16 +83,10 @@ def moment(
 
 
 @overload
-def critical_variance(
-    s: float, width: Integer, activation: Activation, *, weights: WeightLaw = ...
-) -> float: ...
+def critical_variance(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
 @overload
 def critical_variance(
-    s: Array, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
-) -> np.ndarray: ...
-@overload
-def critical_variance(
-    s: ArrayLike, width: Array, activation: Activation, *, weights: WeightLaw = ...
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
 ) -> np.ndarray: ...
 def critical_variance(
     s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
@@ -115,7 +110,8 @@ def critical_variance(
     Raises:
         ArgumentError: outside these ranges, or when σ² is no float (narrow ReLU layers, tiny s).
 
-    Source: the abstract; the formula is derived on page 02, thm-moment.
+    Source:
+        The abstract; the formula is derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.critical_variance(2, 64, fr.ReLU())
@@ -141,7 +137,7 @@ def critical_variance(
 @overload
 def expansion_variance(
     s: float,
-    width: Integer,
+    width: int,
     activation: Activation,
     formula: Expansion | None = ...,
     *,
@@ -150,18 +146,8 @@ def expansion_variance(
 ) -> float: ...
 @overload
 def expansion_variance(
-    s: Array,
-    width: ArrayLike,
-    activation: Activation,
-    formula: Expansion | None = ...,
-    *,
-    source: Expansion | None = ...,
-    weights: WeightLaw = ...,
-) -> np.ndarray: ...
-@overload
-def expansion_variance(
     s: ArrayLike,
-    width: Array,
+    width: ArrayLike,
     activation: Activation,
     formula: Expansion | None = ...,
     *,
@@ -199,7 +185,8 @@ def expansion_variance(
         ArgumentError: outside these ranges, and for ``"published"`` with an activation or weights that the
             scripts do not treat, or where their expression is not positive.
 
-    Source: the authors' code for ``"published"``; the other is derived on page 02, thm-moment.
+    Source:
+        The authors' code for ``"published"``; the other is derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.expansion_variance(1, 64, fr.ReLU()) == 2 / 64 + 5 / (2 * 64**2)
@@ -221,15 +208,11 @@ def expansion_variance(
 
 @overload
 def preserved_order(
-    variance: float, width: Integer, activation: Activation, *, weights: WeightLaw = ...
+    variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
 ) -> float: ...
 @overload
 def preserved_order(
-    variance: Array, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
-) -> np.ndarray: ...
-@overload
-def preserved_order(
-    variance: ArrayLike, width: Array, activation: Activation, *, weights: WeightLaw = ...
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
 ) -> np.ndarray: ...
 def preserved_order(
     variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
@@ -255,7 +238,8 @@ def preserved_order(
     Raises:
         ArgumentError: outside these ranges, where no positive root exists, or where it exceeds 1e6.
 
-    Source: derived on page 02, thm-moment.
+    Source:
+        Derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.preserved_order(2 / 64, 64, fr.ReLU())
@@ -270,12 +254,10 @@ def preserved_order(
 
 
 @overload
-def log_moments(
-    width: Integer, activation: Activation, *, weights: WeightLaw = ...
-) -> tuple[float, float]: ...
+def log_moments(width: int, activation: Activation, *, weights: WeightLaw = ...) -> tuple[float, float]: ...
 @overload
 def log_moments(
-    width: Array, activation: Activation, *, weights: WeightLaw = ...
+    width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def log_moments(
     width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
@@ -295,7 +277,8 @@ def log_moments(
     Raises:
         ArgumentError: for a width outside this range.
 
-    Source: the abstract names the normal limit; the constants are derived on page 05, thm-clt.
+    Source:
+        The abstract names the normal limit; the constants are derived on page 05, thm-clt.
 
     >>> import fracrepro as fr
     >>> mean, variance = fr.log_moments(2, fr.Linear())   # (log 2 - γ)/2 and π²/24

@@ -48,7 +48,8 @@ def published_variance(
         ArgumentError: for an activation or weights that the scripts do not treat, or where the expression is
             not positive.
 
-    Source: the authors' code.
+    Source:
+        The authors' code.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> published_variance("formula", 1.0, 64.0, ReLU()) == 2 / 64 + 5 / (2 * 64**2)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.numerics.factor import Factor
+from fracrepro.theory.numerics.special import log_product
 from fracrepro.theory.weights import Weights
 
-# numerics.md, (order-search): where the search for a bracket ends on either side, and the root's accuracy.
+# numerics.md: numerics-order-search
 _LOWEST, _HIGHEST = 1e-12, 1e6
 _XTOL, _RTOL = 1e-13, 1e-14
-# numerics.md, (order-rounding): a Lyapunov exponent this close to 0, in units of its terms, is rounding.
+# numerics.md: numerics-order-rounding
 _ROUNDING = 8.0 * float(np.finfo(float).eps)
 
 
@@ -22,7 +22,7 @@ def preserved_order(sigma2: float, layer: Factor, weights: Weights) -> float:
     """The root s = 2q of log(σ² E R²) + (1/q) log E[(R²/E R²)^q] = 0; 0 where it lies at or very near 0."""
     from scipy.optimize import brentq  # here, because it doubles the time to import the package
 
-    level = _log_product(sigma2, layer.mean_square(weights))
+    level = log_product(sigma2, layer.mean_square(weights))
 
     def rate(q: float) -> float:
         return level + float(layer.log_power_mean(np.array([q]), weights)[0])
@@ -58,11 +58,3 @@ def _decays(sigma2: float, layer: Factor, weights: Weights) -> bool:
             f"{math.exp(-2.0 * log_mean)!r}; above it every moment of positive order grows with depth"
         )
     return True
-
-
-def _log_product(a: float, b: float) -> float:
-    """log(a b) with the rounding error of the product put back: near a b = 1 it is all that counts."""
-    product = a * b
-    if not 0.5 < product < 2.0:
-        return math.log(a) + math.log(b)
-    return math.log1p(float(Fraction(a) * Fraction(b) - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from scipy import special
@@ -90,3 +91,11 @@ def _stirling_difference(b: np.ndarray, q: np.ndarray) -> np.ndarray:
         power = power * square
         total = total + c * b ** (-2 * j) * sums
     return -total / (b * (b + q))
+
+
+def log_product(a: float, b: float) -> float:
+    """log(a b) with the rounding error of the product put back: near a b = 1 it is all that counts."""
+    product = a * b
+    if not 0.5 < product < 2.0:
+        return math.log(a) + math.log(b)
+    return math.log1p(float(Fraction(a) * Fraction(b) - 1))
