@@ -83,7 +83,6 @@ def _plan(network: Network) -> Plan:
             layer=f"dense{k}",
             module=module.get_submodule(f"dense{k}"),
             tensor=module.get_parameter(f"dense{k}.weight"),
-            follower=module.get_submodule(f"leaky{k}"),
             first=k == 0 and not network.channels,
             last=k == network.depth - 1,
         )
