@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from fracrepro.errors import ArgumentError
+from fracrepro.nn import schemes
 from fracrepro.nn.schemes.base import Entry, Scheme
 from fracrepro.nn.schemes.plan import Plan, Slot
 from fracrepro.nn.training.network import Network, build_module
 from fracrepro.nn.training.streams import stream
 from fracrepro.theory.activations import LeakyReLU
 
-__all__ = ["check_scheme", "initial_parameters"]
+__all__ = ["check_scheme", "initial_parameters", "startable"]
 
 
 def check_scheme(network: Network, scheme: Scheme) -> None:
@@ -25,6 +26,20 @@ def check_scheme(network: Network, scheme: Scheme) -> None:
         ArgumentError: for a scheme that needs data, or that cannot serve the fully connected layers.
     """
     _entries(scheme, _plan(network))
+
+
+def startable() -> tuple[str, ...]:
+    """Return the names of the schemes that can, with their default options, start a network of this kind."""
+    network = Network((1, 8, 8), depth=3, width=8)
+
+    def fits(name: str) -> bool:
+        try:
+            check_scheme(network, schemes.make(name))
+        except ArgumentError:
+            return False
+        return True
+
+    return tuple(filter(fits, schemes.names()))
 
 
 def initial_parameters(network: Network, scheme: Scheme, seed: int) -> OrderedDict[str, Tensor]:
