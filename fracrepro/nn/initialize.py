@@ -83,7 +83,8 @@ def initialize_(
             with parameters on the meta device, a batch that the model does not accept, and a layer that the
             scheme cannot serve.
 
-    Source: the schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
+    Source:
+        The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
 
     >>> model = nn.Sequential(nn.Linear(50, 64), nn.ReLU(), nn.Linear(64, 10))
     >>> report = initialize_(model, "kaiming", generator=torch.Generator().manual_seed(0))
