@@ -1,5 +1,6 @@
 """What an initialization does to the norm of a deep network's output, exactly."""
 
+from fracrepro import _moved
 from fracrepro._version import __version__
 from fracrepro.stats.tails import (
     StabilityPlot,
@@ -27,6 +28,8 @@ from fracrepro.theory.simulate import (
     simulate_tilted_log_norms,
     stream_log_norms,
 )
+
+_moved.install()
 
 __all__ = [
     "Activation",

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fracrepro import files
 from fracrepro._version import __version__
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow.activations import NAMES, named_activation
+from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -27,22 +29,26 @@ _SCHEDULER = click.option(
 
 
 class _OneLineErrors(click.Group):
-    """Turns what a user can get wrong into one line and exit code 2; anything else keeps its traceback."""
+    """Turns what a user can get wrong into one line and exit code 2; a defect keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, PermissionError) as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
-        except RuntimeError as error:
-            if type(error).__module__.split(".")[0] != "fracrepro":  # a defect, not a refusal
+        except FracreproError as error:
+            self._say(ctx, error)
+        except ModuleNotFoundError as error:
+            missing = missing_package(error)
+            if missing is None:
                 raise
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
+            self._say(ctx, missing)
         except KeyboardInterrupt:
             click.echo("interrupted: what was finished is kept, nothing is half-written", err=True)
             ctx.exit(130)
+
+    @staticmethod
+    def _say(ctx: click.Context, error: FracreproError) -> None:
+        click.echo(f"error: {error}", err=True)
+        ctx.exit(2)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,8 +60,6 @@ def main() -> None:
 @main.command("list")
 def list_command() -> None:
     """List the notebooks with their parameters, defaults and allowed values."""
-    import json
-
     from fracrepro.workflow import parameters
 
     project = Project.find()
@@ -63,7 +67,9 @@ def list_command() -> None:
     click.echo(f"profiles: {', '.join(profiles)}")
     for name in project.notebook_names():
         click.echo(f"\n{name}")
-        contract = parameters.declared(json.loads(project.notebook_path(name).read_text()), name)
+        contract = parameters.declared(
+            parameters.parse_notebook(project.notebook_path(name).read_text(), name), name
+        )
         for item in contract.values():
             click.echo(f"  {item.name:<14} {item.default!r:<12} {item.help}: {item.allowed}")
 
@@ -141,7 +147,7 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
     _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
     try:
         site.build(project, profile)
-    except RuntimeError as error:
+    except site.BuildError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     click.echo(f"the book: {project.site / 'index.html'}")
@@ -170,6 +176,7 @@ def train(name: str, profile: str, device: str, out: Path | None, **changes: Any
         if experiment != records.settle(name):
             raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
+    files.writable_folder("out", out)
     results = records.run(experiment, out, device=device)
     if "epoch" in results:
         _say_accuracies(results)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fracrepro.errors import FracreproError
 from fracrepro.files import atomic_writer
 from fracrepro.nn.experiments.protocol import Protocol
 from fracrepro.nn.training.ensemble import Ensemble
@@ -29,7 +30,7 @@ __all__ = ["CheckpointError", "Checkpoints", "read_checkpoint", "trained_paramet
 MAGIC = b"fracrepro checkpoint 1"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(FracreproError, RuntimeError):
     """A checkpoint is damaged, or belongs to another experiment."""
 
 
