@@ -12,7 +12,16 @@ from fracrepro.stats.tails import (
     stability_plot,
     stable_index,
 )
-from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU, RReLU
+from fracrepro.theory.activations import (
+    Abs,
+    Activation,
+    Dropout,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    RReLU,
+    activation,
+)
 from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.layer import (
     critical_variance,
@@ -32,6 +41,7 @@ from fracrepro.theory.simulate import (
 _moved.install()
 
 __all__ = [
+    "Abs",
     "Activation",
     "Dropout",
     "LeakyReLU",
@@ -42,6 +52,7 @@ __all__ = [
     "StabilityPlot",
     "TailEstimate",
     "__version__",
+    "activation",
     "critical_variance",
     "expansion_variance",
     "extreme_value_index",

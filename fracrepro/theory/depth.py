@@ -16,9 +16,10 @@ from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
+from fracrepro.theory.numerics.quantiles import Quantiles
 from fracrepro.theory.simulate import DEPTHS, check_rng
+from fracrepro.theory.weights import law as weight_law
 
-_NEWTON_STEPS = 100
 _KNOTS = 4001
 
 
@@ -67,7 +68,7 @@ class LogNormLaw:
         self, depth: int, width: int, activation: Activation, variance: float, *, weights: str = "gaussian"
     ) -> None:
         """Check the arguments and compute mean and variance; the inversion waits for the first question."""
-        self.activation = check_layer(activation, weights)
+        self.activation, law = check_layer(activation, weights), weight_law(weights)
         self.depth = arguments.integer("depth", depth, DEPTHS)
         self.width = arguments.integer("width", width, WIDTHS)
         self.variance = arguments.real("variance", variance, "(0, inf)")
@@ -81,12 +82,11 @@ class LogNormLaw:
             )
         self._mean = self.depth * (0.5 * math.log(self.variance) + mean)
         self._sd = math.sqrt(self.depth * var)
-        log_mean_square = math.log(layer.mean) - layer.log_alive
-        if weights == "orthogonal":
-            log_mean_square -= math.log(self.width)
+        log_mean_square = math.log(layer.mean) - layer.log_alive - math.log(law.divisor_mean(self.width))
         self._shift = 0.5 * self.depth * (math.log(self.variance) + log_mean_square)
         self._log_alive = self.depth * layer.log_alive
-        self._law = SumLaw(layer, weights, self.depth, self._sd)
+        self._law = SumLaw(layer, law, self.depth, self._sd)
+        self._quantiles = Quantiles(self._law, self._mean - self._shift, self._shift)
 
     def __repr__(self) -> str:
         """The call that makes this law."""
@@ -129,7 +129,7 @@ class LogNormLaw:
         probability = arguments.reals("q", q, "(0, 1)")
         flat = probability.ravel()
         lower = flat < 0.5
-        result = self._quantile(np.where(lower, flat, 1.0 - flat), lower).reshape(probability.shape)
+        result = self._quantiles.solve(np.where(lower, flat, 1.0 - flat), lower).reshape(probability.shape)
         return float(result) if result.ndim == 0 else result
 
     def rvs(self, size: Any, rng: np.random.Generator) -> np.ndarray:
@@ -187,60 +187,17 @@ class LogNormLaw:
         result = function(points.ravel() - self._shift).reshape(points.shape)
         return float(result) if result.ndim == 0 else result
 
-    def _quantile(self, tail: np.ndarray, lower: np.ndarray) -> np.ndarray:
-        """Solve cdf(x) = tail where `lower`, else sf(x) = tail, for vectors of tails in (0, 1/2]."""
-        sign = np.where(lower, -1.0, 1.0)
-        x = self._mean - self._shift - sign * self._sd * special.ndtri(tail)
-        low, high = np.full_like(x, -np.inf), np.full_like(x, np.inf)
-        for _ in range(_NEWTON_STEPS):
-            value = np.where(lower, *self._law.cdf_sf(x))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                # The logarithm of a tail is close to concave, so that Newton's steps on it do not overshoot.
-                step = sign * np.log(value / tail) * value / self._law.pdf(x)
-            right = sign * (value - tail) > 0.0  # the solution lies to the right of x
-            low, high = np.where(right, x, low), np.where(right, high, x)
-            converged = np.abs(step) <= 1e-13 * (self._sd + np.abs(x))
-            limit = 3.0 * self._sd
-            newton = x + np.clip(step, -limit, limit)
-            # Strictly inside: a step back onto a bound would go back and forth for ever.
-            # Where the bracket is open, or the tail underflows, walk towards the solution instead.
-            closed = np.isfinite(low) & np.isfinite(high)
-            with np.errstate(invalid="ignore"):
-                middle = np.where(closed, (low + high) / 2.0, x + np.where(right, limit, -limit))
-            new = np.where((low < newton) & (newton < high), newton, middle)
-            if converged.all():
-                break
-            x = np.where(converged, x, new)
-        return x + self._shift
-
     @cached_property
     def quantile_of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The smooth map x(z) with cdf(x(z)) = Φ(z); beyond the last knot (z = 8.2 or 6) its tangent.
-
-        A draw beyond z = 6 has probability 1e-9; a cubic run on from knots this close would be wild there.
-        """
-        from scipy.interpolate import CubicHermiteSpline  # here, because it is slow to import
-
-        # Without lines far to the right the upper tail has absolute accuracy only, enough for z = 6.
-        z = np.linspace(-8.2, 8.2 if self._law.reach * self._sd > 4.0 else 6.0, _KNOTS)
-        x = self._quantile(special.ndtr(-np.abs(z)), z < 0)
-        slope = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / self._law.pdf(x - self._shift)
-        spline = CubicHermiteSpline(z, x, slope)
-
-        def quantile(normal: np.ndarray) -> np.ndarray:
-            inside = np.clip(normal, z[0], z[-1])
-            beyond = normal - inside
-            result: np.ndarray = spline(inside)
-            return result + np.where(beyond > 0.0, slope[-1], slope[0]) * beyond
-
-        return quantile
+        """The smooth map x(z) with cdf(x(z)) = Φ(z)."""
+        return self._quantiles.of_normal()
 
     @cached_property
     def _layer_moments(self) -> tuple[float, float, float]:
         """Third and fourth cumulant and third absolute moment of log R given survival, from its density."""
         layer = factor(self.width, self.activation)
         sd = self._sd / math.sqrt(self.depth)
-        law = SumLaw(layer, self.weights, 1, sd)
+        law = SumLaw(layer, self._law.weights, 1, sd)
         mean = (self._mean - self._shift) / self.depth
         # Left of the mean the density decays at least like e^(order·x), right of it faster.
         x = np.linspace(mean - 12.0 * sd - 45.0 / layer.order, mean + 12.0 * sd, _KNOTS)

@@ -18,15 +18,16 @@ from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU, check_activation
 from fracrepro.theory.numerics.factor import Factor, factor
+from fracrepro.theory.weights import GAUSSIAN, Weights
+from fracrepro.theory.weights import law as weight_law
 
-WEIGHTS = ("gaussian", "orthogonal")
 WIDTHS = "[1, 1000000000]"
 _LOG_MAX = math.log(np.finfo(float).max)
 
 
-def check_layer(activation: object, weights: object) -> Activation:
+def check_layer(activation: object, weights: str) -> Activation:
     """Check the two arguments that every function of a layer shares."""
-    arguments.choice("weights", weights, WEIGHTS)
+    weight_law(weights)
     return check_activation("activation", activation)
 
 
@@ -47,18 +48,18 @@ def moment(s: Any, width: Any, activation: Activation, *, weights: str = "gaussi
     >>> fr.moment(2, 64, fr.ReLU())
     32.0
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
 
     def one_width(s: np.ndarray, layer: Factor) -> np.ndarray:
         _check_order(s, layer)
-        return _log_moment(s, layer, weights)
+        return _log_moment(s, layer, law)
 
     s_array = arguments.reals("s", s, "(-inf, inf)")
     log_value, scalar = _by_width(one_width, s_array, width, activation)
     _check_float("moment", log_value, s)
     exact = np.exp(log_value)
     for order in (0, 2):
-        exact = np.where(s_array == order, _exact_moment(order, width, activation, weights), exact)
+        exact = np.where(s_array == order, _exact_moment(order, width, activation, law), exact)
     return float(exact) if scalar else exact
 
 
@@ -80,18 +81,18 @@ def critical_variance(s: Any, width: Any, activation: Activation, *, weights: st
     >>> round(fr.critical_variance(1, 64, fr.ReLU()), 6)   # about 2/64 + 5/(2·64²) = 0.031860
     0.031872
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     s_array = arguments.reals("s", s, "[0, 2]")
 
     def one_width(s: np.ndarray, layer: Factor) -> np.ndarray:
         result = np.zeros_like(s)
-        result[s == 0.0] = -2.0 * _log_mean(layer, weights)[0] - math.log(1.0 / _mean_square(layer, weights))
+        result[s == 0.0] = -2.0 * layer.log_moments(law)[0] - math.log(1.0 / layer.mean_square(law))
         inner = (s > 0.0) & (s < 2.0)
-        result[inner] = -layer.log_power_mean(s[inner] / 2.0, weights)
+        result[inner] = -layer.log_power_mean(s[inner] / 2.0, law)
         return result
 
     log_ratio, scalar = _by_width(one_width, s_array, width, activation)
-    kaiming = 1.0 / _exact_moment(2, width, activation, weights)
+    kaiming = 1.0 / _exact_moment(2, width, activation, law)
     _check_float("critical_variance", log_ratio + np.log(kaiming), s)
     value = kaiming * np.exp(log_ratio)
     return float(value) if scalar else value
@@ -116,19 +117,17 @@ def expansion_variance(
     >>> fr.expansion_variance(1, 64, fr.ReLU()) == 2 / 64 + 5 / (2 * 64**2)
     True
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     arguments.choice("source", source, ("derived", "published"))
     s_array = arguments.reals("s", s, "[0, 2]")
     d = arguments.integers("width", width, WIDTHS).astype(float)
     if source == "published":
-        value = _published(s_array, d, activation, weights)
+        value = _published(s_array, d, activation, law)
     else:
         mean = activation.even_moment(1)
         kappa = 3.0 * activation.even_moment(2) / mean**2 - 1.0
-        if weights == "gaussian":
-            value = (1.0 + (2.0 - s_array) * kappa / (4.0 * d)) / (d * mean)
-        else:
-            value = (1.0 + (2.0 - s_array) * (kappa - 2.0) / (4.0 * d)) / mean + 0.0 * d
+        kappa -= law.divisor_variance
+        value = (1.0 + (2.0 - s_array) * kappa / (4.0 * d)) / law.mean_square(d, mean)
     return float(value) if np.ndim(value) == 0 else value
 
 
@@ -149,11 +148,11 @@ def preserved_order(variance: Any, width: Any, activation: Activation, *, weight
     >>> fr.preserved_order(2 / 64, 64, fr.ReLU())
     2.0
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     sigma2 = arguments.reals("variance", variance, "(0, inf)")
 
     def one_width(sigma2: np.ndarray, layer: Factor) -> np.ndarray:
-        return np.array([_root(value, layer, weights) for value in sigma2.tolist()])
+        return np.array([_root(value, layer, law) for value in sigma2.tolist()])
 
     root, scalar = _by_width(one_width, sigma2, width, activation)
     return float(root) if scalar else root
@@ -173,9 +172,9 @@ def log_moments(width: Any, activation: Activation, *, weights: str = "gaussian"
     >>> round(mean, 6), round(variance, 6)
     (0.057966, 0.411234)
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     widths = arguments.integers("width", width, WIDTHS)
-    pairs = [_log_mean(factor(d, activation), weights) for d in widths.ravel().tolist()]
+    pairs = [factor(d, activation).log_moments(law) for d in widths.ravel().tolist()]
     if widths.ndim == 0:
         return pairs[0]
     mean, variance = np.array(pairs).reshape((*widths.shape, 2)).transpose(-1, *range(widths.ndim))
@@ -187,43 +186,30 @@ def log_moment(s: float, width: int, activation: Activation, weights: str) -> fl
     layer = factor(width, activation)
     values = np.array([s], dtype=float)
     _check_order(values, layer)
-    return float(_log_moment(values, layer, weights)[0])
+    return float(_log_moment(values, layer, weight_law(weights))[0])
 
 
-def _log_moment(s: np.ndarray, layer: Factor, weights: str) -> np.ndarray:
+def _log_moment(s: np.ndarray, layer: Factor, weights: Weights) -> np.ndarray:
     result = np.full_like(s, layer.log_alive)
     rest = s != 0.0
     q = s[rest] / 2.0
-    result[rest] = q * (math.log(_mean_square(layer, weights)) + layer.log_power_mean(q, weights))
+    result[rest] = q * (math.log(layer.mean_square(weights)) + layer.log_power_mean(q, weights))
     return result
 
 
-def _log_mean(layer: Factor, weights: str) -> tuple[float, float]:
-    mean, variance = layer.log_cumulants(weights)
-    return (mean + math.log(_mean_square(layer, weights)) - layer.log_alive) / 2.0, variance / 4.0
-
-
-def _mean_square(layer: Factor, weights: str) -> float:
-    return layer.mean if weights == "gaussian" else layer.mean / layer.width
-
-
-def _exact_moment(order: int, width: Any, activation: Activation, weights: str) -> np.ndarray:
+def _exact_moment(order: int, width: Any, activation: Activation, weights: Weights) -> np.ndarray:
     """E R² (order 2) or P(R > 0) (order 0), in closed form, so that s = 2 is Kaiming to the last bit."""
     d = arguments.integers("width", width, WIDTHS)
     if order == 0:
         return np.vectorize(lambda n: factor(int(n), activation).alive, otypes=[float])(d)
-    return (
-        d * activation.even_moment(1)
-        if weights == "gaussian"
-        else np.full(d.shape, activation.even_moment(1))
-    )
+    return np.asarray(weights.mean_square(d, activation.even_moment(1)))
 
 
-def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: str) -> np.ndarray:
+def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: Weights) -> np.ndarray:
     slopes = {Linear: 1.0, ReLU: 0.0}
-    if weights != "gaussian" or not isinstance(activation, (Linear, ReLU, LeakyReLU)):
+    if weights != GAUSSIAN or not isinstance(activation, (Linear, ReLU, LeakyReLU)):
         raise ArgumentError(
-            f"source = 'published' with activation = {activation!r}, weights = {weights!r}: "
+            f"source = 'published' with activation = {activation!r}, weights = {weights.name!r}: "
             "need Linear, ReLU or LeakyReLU with Gaussian weights, the cases in the authors' scripts"
         )
     if isinstance(activation, Linear):
@@ -239,11 +225,11 @@ def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: st
     return value
 
 
-def _root(sigma2: float, layer: Factor, weights: str) -> float:
+def _root(sigma2: float, layer: Factor, weights: Weights) -> float:
     """The positive root q of log(σ² E R²) + (1/q) log E[(R²/E R²)^q] = 0, as the order s = 2q."""
     from scipy.optimize import brentq  # here, because it doubles the time to import the package
 
-    level = _log_product(sigma2, _mean_square(layer, weights))
+    level = _log_product(sigma2, layer.mean_square(weights))
 
     def slope(q: float) -> float:
         return level + float(layer.log_power_mean(np.array([q]), weights)[0])
@@ -251,13 +237,13 @@ def _root(sigma2: float, layer: Factor, weights: str) -> float:
     if level == 0.0:
         return 2.0
     if not layer.has_atom:
-        rate = math.log(sigma2) / 2.0 + _log_mean(layer, weights)[0]
-        if rate == 0.0 or sigma2 == critical_variance(0, layer.width, layer.activation, weights=weights):
+        rate = math.log(sigma2) / 2.0 + layer.log_moments(weights)[0]
+        if rate == 0.0 or sigma2 == critical_variance(0, layer.width, layer.activation, weights=weights.name):
             return 0.0
         if rate > 0.0:
             raise ArgumentError(
                 f"variance = {sigma2!r}: need a value below critical_variance(0) = "
-                f"{critical_variance(0, layer.width, layer.activation, weights=weights)!r}; "
+                f"{critical_variance(0, layer.width, layer.activation, weights=weights.name)!r}; "
                 "above it every moment of positive order grows with depth"
             )
     low, high = 1.0, 1.0

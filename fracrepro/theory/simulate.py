@@ -9,10 +9,10 @@ from decimal import Decimal
 import numpy as np
 
 from fracrepro import arguments
-from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moment
 from fracrepro.theory.numerics.sampling import FactorSampler
+from fracrepro.theory.weights import law as weight_law
 
 DEPTHS = "[1, 1000000]"
 _COUNTS = "[1, 1000000000000]"
@@ -23,9 +23,7 @@ _BLOCK = 1 << 18
 
 def check_rng(rng: object) -> np.random.Generator:
     """Return `rng` if it is a numpy Generator, else raise ArgumentError."""
-    if not isinstance(rng, np.random.Generator):
-        raise ArgumentError(f"rng = {rng!r}: need a numpy Generator such as numpy.random.default_rng(0)")
-    return rng
+    return arguments.generator("rng", rng)
 
 
 def simulate_log_norms(
@@ -80,14 +78,14 @@ def stream_log_norms(
     >>> next(blocks).shape[1]
     101
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     n = arguments.integer("n", n, _COUNTS)
     depth = arguments.integer("depth", depth, DEPTHS)
     width = arguments.integer("width", width, WIDTHS)
     sigma2 = arguments.real("variance", variance, _POSITIVE)
     bias_std = arguments.real("bias_std", bias_std, "[0, inf)")
     check_rng(rng)
-    sampler = FactorSampler(width, activation, weights)
+    sampler = FactorSampler(width, activation, law)
     rows = max(1, _BLOCK // depth)
 
     def blocks() -> Iterator[np.ndarray]:
@@ -129,14 +127,14 @@ def simulate_tilted_log_norms(
     >>> bool(np.allclose(2 * x + log_weight, 0))   # Kaiming: E r_k² = 1, exactly, from every single draw
     True
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     n = arguments.integer("n", n, _COUNTS)
     depth = arguments.integer("depth", depth, DEPTHS)
     width = arguments.integer("width", width, WIDTHS)
     sigma2 = arguments.real("variance", variance, _POSITIVE)
     s = arguments.real("s", s, "[0, 100]")
     check_rng(rng)
-    sampler = FactorSampler(width, activation, weights, tilt=s)
+    sampler = FactorSampler(width, activation, law, tilt=s)
     rows = max(1, _BLOCK // depth)
     sizes = [min(rows, n - start) for start in range(0, n, rows)]
     log_norms = np.concatenate([_without_bias(size, depth, sampler, sigma2, rng) for size in sizes])
@@ -201,11 +199,6 @@ def _with_bias(
     log_sigma2, log_bias = math.log(sigma2), 2.0 * math.log(bias_std)
     for k in range(depth):
         signal = log_sigma2 + 2.0 * result[:, k]
-        if sampler.weights == "gaussian":
-            total = np.logaddexp(signal, log_bias)
-        else:
-            along = np.exp((signal - log_bias) / 2.0) + rng.standard_normal(size)
-            across = 2.0 * rng.standard_gamma((sampler.width - 1) / 2.0, size)
-            total = log_bias + np.log(along**2 + across)
+        total = sampler.weights.add_bias(signal, log_bias, sampler.width, rng)
         result[:, k + 1] = 0.5 * (total + factors[:, k])
     return result

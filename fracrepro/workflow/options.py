@@ -18,21 +18,17 @@ __all__ = ["SETS", "option_set"]
 def _activations(fixed_slopes: bool = False) -> tuple[str, ...]:
     from fracrepro.theory import activations
 
-    if hasattr(activations, "names"):
-        return tuple(activations.names(fixed_slopes=fixed_slopes))
-    from fracrepro.workflow.activations import NAMES
-
-    return tuple(name for name in NAMES if not (fixed_slopes and name == "rrelu"))
+    return activations.names(fixed_slopes=fixed_slopes)
 
 
 def _schemes() -> tuple[str, ...]:
     from fracrepro.nn import schemes
 
-    return tuple(schemes.names()) if hasattr(schemes, "names") else schemes.SCHEMES
+    return schemes.names()
 
 
 def _formulas() -> tuple[str, ...]:
-    from fracrepro.nn.init import FORMULAS
+    from fracrepro.nn.scale import FORMULAS
 
     return FORMULAS
 
@@ -43,12 +39,26 @@ def _datasets() -> tuple[str, ...]:
     return NAMES
 
 
+def _downloads() -> tuple[str, ...]:
+    from fracrepro.nn.data import SOURCES
+
+    return tuple(SOURCES)
+
+
+def _experiments() -> tuple[str, ...]:
+    from fracrepro.workflow.records import experiments
+
+    return tuple(experiments())
+
+
 SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
     "formulas": _formulas,
     "datasets": _datasets,
+    "downloads": _downloads,
+    "experiments": _experiments,
 }
 
 

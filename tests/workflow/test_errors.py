@@ -34,6 +34,7 @@ BARE = {
     "data": (["status"], ""),
     "doctor": ([], ""),
     "list": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
+    "schemes": ([], "error: pandas is not installed: pip install 'fracrepro[nn]'"),
     "run": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "train": (["digits", "--profile", "quick"], "error: torch is not installed: pip install 'fracrepro[nn]'"),
 }

@@ -106,7 +106,7 @@ def trained_parameters(
         ensemble = Ensemble(protocol.network, protocol.schemes, seeds, "cpu")
         for tensor, saved in zip(ensemble.tensors, content["tensors"], strict=True):
             tensor.copy_(saved)
-        labels = [(scheme.name, scheme.s, seed) for seed in seeds for scheme in protocol.schemes]
+        labels = [(scheme.name, scheme.order, seed) for seed in seeds for scheme in protocol.schemes]
         runs |= {label: ensemble.parameters(model) for model, label in enumerate(labels)}
     if not runs:
         raise CheckpointError(f"{folder}: holds no checkpoint")

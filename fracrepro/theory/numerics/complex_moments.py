@@ -16,8 +16,10 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.factor import DECAY, Factor, factor
 from fracrepro.theory.numerics.special import log_gamma_ratio
+from fracrepro.theory.weights import Weights
 
 _CHUNK = 1 << 18  # complex numbers held at once, 4 MiB an array
 # Rays may lose a factor e^2 of accuracy, which keeps them off the imaginary axis for small v.
@@ -29,7 +31,7 @@ _TERMS_BELOW = 1e-24  # binomial terms smaller than this, relative to the larges
 class ComplexMoments:
     """log E Y^q along lines of constant real part, for one layer."""
 
-    def __init__(self, layer: Factor, weights: str) -> None:
+    def __init__(self, layer: Factor, weights: Weights) -> None:
         """Keep the layer; the arguments are checked by the callers."""
         self.layer = layer
         self.weights = weights
@@ -67,7 +69,8 @@ class ComplexMoments:
             survival = math.log(layer.activation.survival)
 
             def log_transform(log_t: np.ndarray) -> np.ndarray:
-                log_g = self.layer.activation.log_transform(log_t - math.log(layer.mean / layer.alive))
+                log_scaled = log_t - math.log(layer.mean / layer.alive)
+                log_g = amplitudes.log_transform(layer.activation.live, log_scaled)
                 g = np.exp(log_g - survival)
                 return low * (log_g - survival) + np.log(np.polynomial.polynomial.polyval(g, mass))
 
@@ -124,15 +127,14 @@ class ComplexMoments:
 
     def _without_gamma(self, q: np.ndarray, log_value: np.ndarray) -> np.ndarray:
         """For orthogonal weights, divide by the moment of χ²_d/d, an independent factor of Y."""
-        if self.weights == "gaussian":
-            return log_value
-        return log_value - q * log_gamma_ratio(self.layer.shape, q)
+        return log_value - q * self.weights.divisor_rate(self.layer.shape, q)
 
     def _around_gamma(self, q: np.ndarray) -> np.ndarray:
         """From the formula of `_factor`, relative to the linear network."""
         log_gamma = q * log_gamma_ratio(self.layer.shape, q)
+        log_radius = q * self.weights.radius_rate(self.layer.shape, q)
         if self.layer.activation.is_linear:
-            return log_gamma if self.weights == "gaussian" else np.zeros_like(log_gamma)
+            return log_radius
         p, v = q[0].real, q.imag
 
         def log_size(ray: float, x: np.ndarray) -> np.ndarray:
@@ -152,7 +154,7 @@ class ComplexMoments:
             front = special.loggamma(2.0 - q[rows]) + log_gamma[rows]
             correction[rows] = step * integral * np.exp(top + 1j * angle * q[rows] - front)
         log_ratio = special.log1p(q * (q - 1.0) * correction)
-        return log_ratio if self.weights == "orthogonal" else log_gamma + log_ratio
+        return log_radius + log_ratio
 
     def _direct(
         self, q: np.ndarray, transform: Callable[[np.ndarray], np.ndarray], order: int | None = None
@@ -165,7 +167,7 @@ class ComplexMoments:
             return transform(x - 1j * ray).real - p * x
 
         # An orthogonal layer needs E Y^q relative to the small E G^q, whose saddle points lie further round.
-        rays = _rays_of_saddles(q, math.inf if self.weights == "gaussian" else self.layer.shape)
+        rays = _rays_of_saddles(q, self.weights.saddle_shape(self.layer.shape))
         x, step = self._grid(-p, order / 2 + p, q, rays[-1][1], log_size)
         result = np.empty_like(q)
         for rows, angle in rays:
@@ -268,6 +270,6 @@ def _log_binomial(width: int, chance: float) -> np.ndarray:
     return logs - math.log(math.fsum(np.exp(logs[1:]).tolist()))
 
 
-def complex_moments(width: int, activation: Activation, weights: str) -> ComplexMoments:
+def complex_moments(width: int, activation: Activation, weights: Weights) -> ComplexMoments:
     """Return the moments of a layer whose arguments have been checked."""
     return ComplexMoments(factor(width, activation), weights)

@@ -20,7 +20,9 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.special import expm1_minus, log1p_minus, log_gamma_ratio
+from fracrepro.theory.weights import Weights
 
 # Decay, in natural logarithms, after which a tail of the integrand is dropped: e^-42 = 6e-19.
 DECAY = 42.0
@@ -72,11 +74,7 @@ class Factor:
         ratio = log_gamma_ratio(self.shape, q)
         return special.log1p(q * (q - 1.0) * self.excess(q) * np.exp(-q * ratio)) / q
 
-    def gamma_ratio(self, q: np.ndarray) -> np.ndarray:
-        """(1/q) log E[G^q]: what the linear network contributes."""
-        return log_gamma_ratio(self.shape, q)
-
-    def log_power_mean(self, q: np.ndarray, weights: str) -> np.ndarray:
+    def log_power_mean(self, q: np.ndarray, weights: Weights) -> np.ndarray:
         """(1/q) log E[(X/E X)^q; X > 0] for real q ≠ 0, -order/2 < q, with X the squared factor."""
         q = np.asarray(q, dtype=float)
         result = np.empty_like(q)
@@ -85,25 +83,30 @@ class Factor:
         if near.size:
             # The mean given survival is m/P, so that P^(1-q) remains: it vanishes at q = 1.
             result[small] = self.scaled_log_moment(near) + (1.0 - near) / near * self.log_alive
-            if weights == "gaussian":
-                result[small] += log_gamma_ratio(self.shape, near)
+            result[small] += weights.radius_rate(self.shape, near)
         if far.size:
             result[~small] = np.array([self._high_moment(value) / value for value in far.tolist()])
-            if weights == "orthogonal":
-                result[~small] -= log_gamma_ratio(self.shape, far)
+            result[~small] -= weights.divisor_rate(self.shape, far)
         return result
 
-    def log_cumulants(self, weights: str) -> tuple[float, float]:
+    def log_cumulants(self, weights: Weights) -> tuple[float, float]:
         """Mean and variance of log Y, for orthogonal weights of log V; scaled to mean 1 given survival."""
         zeroth, first = self._log_integrals()
         b = self.shape
         gap = float(log_gamma_ratio(b, np.array(0.0)))  # ψ(b) - log b
         # Derivatives at 0 of E G^q + q(q-1) J(q), with J(0) = zeroth and J'(0) = ψ(2)·zeroth - first.
-        mean = gap - zeroth
         variance = 2.0 * (zeroth * (gap + np.euler_gamma) + first) - zeroth**2
-        if weights == "gaussian":
-            return mean, variance + float(special.polygamma(1, b))
-        return -zeroth, variance
+        radius_mean, radius_variance = weights.radius_cumulants(b)
+        return radius_mean - zeroth, variance + radius_variance
+
+    def mean_square(self, weights: Weights) -> float:
+        """E R²."""
+        return self.mean / weights.divisor_mean(self.width)
+
+    def log_moments(self, weights: Weights) -> tuple[float, float]:
+        """Mean and variance of log R given R > 0."""
+        mean, variance = self.log_cumulants(weights)
+        return (mean + math.log(self.mean_square(weights)) - self.log_alive) / 2.0, variance / 4.0
 
     def excess(self, q: np.ndarray) -> np.ndarray:
         """J(q) of the module's formula for real q of any shape, -order/2 < q < 2."""
@@ -134,8 +137,8 @@ class Factor:
     @cached_property
     def log_spread(self) -> float:
         """Logarithm of the ratio of the largest to the smallest squared amplitude."""
-        amplitudes = [part.low or part.high for part in self.activation.live]
-        return 2.0 * math.log(max(part.high for part in self.activation.live) / min(amplitudes))
+        lowest = min(part.low or part.high for part in self.activation.live)
+        return 2.0 * math.log(max(part.high for part in self.activation.live) / lowest)
 
     def bracket(self, x: np.ndarray, angle: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B stays within range."""
@@ -161,7 +164,9 @@ class Factor:
 
     def log_transform(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log E e^{-tX/m} without conditioning on X > 0, and log E[e^{-tC/m}; C > 0] of one coordinate."""
-        alive_part = self.activation.log_transform(log_t + self.log_alive - math.log(self.mean))
+        alive_part = amplitudes.log_transform(
+            self.activation.live, log_t + self.log_alive - math.log(self.mean)
+        )
         if not self.has_atom:
             return self.width * alive_part, alive_part
         return self.width * np.log((1.0 - self.activation.survival) + np.exp(alive_part)), alive_part
@@ -176,7 +181,7 @@ class Factor:
     def _excess_exponent(self, t: np.ndarray) -> np.ndarray:
         """log E e^{-tY'} + E Y' t, of order t², for |t| ≪ d."""
         tau = t * (self.alive / self.mean)
-        remainder = self.activation.remainder(tau)
+        remainder = amplitudes.remainder(self.activation.live, tau)
         return self.width * (log1p_minus(remainder - self.activation.even_moment(1) * tau) + remainder)
 
     def _bracket_without_atom(
@@ -219,7 +224,9 @@ class Factor:
         edge = self.mean / (2.0 * top * top)  # E e^{zX/m} is analytic to the left of this z
 
         def log_mgf(z: np.ndarray) -> np.ndarray:
-            value = self.activation.transform(-z / self.mean) + (1.0 - self.activation.survival)
+            value = amplitudes.transform(self.activation.live, -z / self.mean) + (
+                1.0 - self.activation.survival
+            )
             return self.width * np.log(value)
 
         fractions = special.expit(np.linspace(-30.0, 30.0, 2001))

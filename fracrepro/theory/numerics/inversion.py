@@ -23,6 +23,7 @@ from scipy import special
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.numerics.complex_moments import ComplexMoments
 from fracrepro.theory.numerics.factor import Factor
+from fracrepro.theory.weights import Weights
 
 # Negligible: e^-40 = 4e-18.
 _NEGLIGIBLE = 40.0
@@ -66,7 +67,7 @@ class Line:
 class SumLaw:
     """The law of S = (1/2) Σ log Y_i over `depth` layers, Y scaled to mean 1 given survival."""
 
-    def __init__(self, layer: Factor, weights: str, depth: int, sd: float) -> None:
+    def __init__(self, layer: Factor, weights: Weights, depth: int, sd: float) -> None:
         """Place the lines; `sd` is the standard deviation of S."""
         self.layer = layer
         self.weights = weights
@@ -84,14 +85,14 @@ class SumLaw:
         if len(below) < len(units) and not np.any(below > 0.8 * edge):
             below = np.append(below, edge)
         self._tilts = -below
-        if weights == "gaussian" or self.moments.is_mixture:  # else the factor is bounded: one side serves
+        if self.moments.is_mixture or not weights.bounded:  # the law of a bounded factor needs one side only
             above = units if self.moments.is_mixture else units[units < _HIGHEST]
             self._tilts = np.append(self._tilts, above if above.size else _HIGHEST)
         self._deep = -units[deep & (units >= edge)]
         # Moments of very negative order may exceed the largest float; those lines are out of use.
         finite = np.isfinite(self._bounds)
         self._tilts, self._bounds = self._tilts[finite], self._bounds[finite]
-        if weights == "orthogonal":
+        if weights.bounded:
             self._keep_affordable_lines()
 
     def _keep_affordable_lines(self) -> None:
@@ -103,8 +104,9 @@ class SumLaw:
         kept = np.array([self._affordable(tilt) for tilt in self._tilts.tolist()])
         if not kept[np.abs(self._tilts).argmin()]:
             raise ArgumentError(
-                f"width = {self.layer.width!r} at depth = {self.depth!r} with weights = 'orthogonal': need a "
-                "larger width or depth; here the law has point masses or a density too rough to invert"
+                f"width = {self.layer.width!r} at depth = {self.depth!r} with "
+                f"weights = {self.weights.name!r}: need a larger width or depth; "
+                "here the law has point masses or a density too rough to invert"
             )
         self._tilts, self._bounds = self._tilts[kept], self._bounds[kept]
 
@@ -179,8 +181,7 @@ class SumLaw:
         q = tilts / 2.0
         with np.errstate(over="ignore", invalid="ignore"):
             rate = self.layer.scaled_log_moment(q)
-        if self.weights == "gaussian":
-            rate = rate + self.layer.gamma_ratio(q)
+        rate = rate + self.weights.radius_rate(self.layer.shape, q)
         return self.depth * q * rate
 
     def _deep_bounds(self, x: np.ndarray) -> np.ndarray:
