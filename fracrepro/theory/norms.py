@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ from fracrepro.theory import passes
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS
 from fracrepro.theory.passes import Pointwise
-from fracrepro.theory.simulate import DEPTHS, check_rng
+from fracrepro.theory.simulate import DEPTHS
 
 # Weights held at once, of all layers together; a constant, so that a seed gives the same bits.
 _BLOCK = 1 << 22
@@ -47,6 +48,46 @@ class Norms:
 def isotropic(rng: np.random.Generator, outputs: np.ndarray) -> np.ndarray:
     """Draw standard normal gradients of the shape of the outputs, independent of the network."""
     return rng.standard_normal(outputs.shape)
+
+
+def output_norm(outputs: int) -> Top:
+    """Return the gradient of ‖V x‖ at the top, with fresh read-out weights V of variance 1/width.
+
+    Args:
+        outputs: rows of V, from 1.
+
+    >>> output_norm(2)(np.random.default_rng(0), np.ones((3, 4))).shape
+    (3, 4)
+    """
+    outputs = arguments.integer("outputs", outputs, WIDTHS)
+
+    def top(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+        read_out = rng.standard_normal((len(x), outputs, x.shape[1])) / math.sqrt(x.shape[1])
+        return passes.product(read_out.mT, passes.units(passes.product(read_out, x)))
+
+    return top
+
+
+def cross_entropy(outputs: int) -> Top:
+    """Return the gradient of the cross entropy of logits V x and random labels, V as in :func:`output_norm`.
+
+    Args:
+        outputs: classes, from 1.
+
+    >>> cross_entropy(1)(np.random.default_rng(0), np.ones((1, 2))).tolist()   # one class: nothing to learn
+    [[0.0, 0.0]]
+    """
+    outputs = arguments.integer("outputs", outputs, WIDTHS)
+
+    def top(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+        read_out = rng.standard_normal((len(x), outputs, x.shape[1])) / math.sqrt(x.shape[1])
+        logits = passes.product(read_out, x)
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        p[np.arange(len(x)), rng.integers(outputs, size=len(x))] -= 1
+        return passes.product(read_out.mT, p)
+
+    return top
 
 
 def propagate(
@@ -96,6 +137,41 @@ def propagate(
     return Norms(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
+def forward_log_norms(
+    inputs: np.ndarray,
+    stds: Sequence[float] | np.ndarray,
+    activation: Activation,
+    rng: np.random.Generator,
+    **options: Any,
+) -> np.ndarray:
+    """Pass inputs forward through fresh networks, one a row, and return log‖x⁽ˡ⁾‖ at every depth.
+
+    One layer of all networks is held at a time.
+
+    Args:
+        inputs: x⁽⁰⁾, of shape (networks, width).
+        stds: the standard deviation of the weights of each layer; their number L is the depth.
+        activation: homogeneous.
+        rng: a numpy Generator.
+        options: widths, law, mask and tied of :func:`fracrepro.theory.passes.forward`.
+
+    Returns:
+        Shape (networks, L + 1); -inf where a network is dead.
+
+    Raises:
+        ArgumentError: outside these ranges, before anything is drawn.
+
+    >>> import fracrepro as fr
+    >>> x = np.array([[3.0, 4.0]])
+    >>> rng, ones = np.random.default_rng(0), lambda rng, shape: np.ones(shape)
+    >>> logs = forward_log_norms(x, [1.0], fr.Linear(), rng, law=ones)
+    >>> np.exp(logs).round(12).tolist()   # 5, then √2 · 7
+    [[5.0, 9.899494936612]]
+    """
+    layers = passes.forward(inputs, stds, activation, rng, normalize=True, **options)
+    return _collect([passes.norms(inputs), *(passes.norms(layer.outputs) for layer in layers)], True)
+
+
 def gaussian_log_norms(
     n: int,
     depth: int,
@@ -129,7 +205,7 @@ def gaussian_log_norms(
     n, width = arguments.integer("n", n, _COUNTS), arguments.integer("width", width, WIDTHS)
     depth = arguments.integer("depth", depth, DEPTHS)
     std = arguments.real("std", std, "(0, inf)")
-    check_rng(rng)
+    arguments.generator("rng", rng)
     found = [np.ones(n)]
     for _ in range(depth):
         z = std * found[-1][:, None] * rng.standard_normal((n, width))

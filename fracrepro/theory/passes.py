@@ -17,9 +17,8 @@ import numpy as np
 
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU, RReLU
+from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS
-from fracrepro.theory.simulate import check_rng
 
 # Draws an array of the shape from the generator; for weights with mean 0 and variance 1.
 Law = Callable[[np.random.Generator, tuple[int, ...]], Any]
@@ -100,8 +99,9 @@ def forward(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
+    >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
-    >>> layers = forward(np.ones((2, 3)), [1.0, 1.0], ReLU(), rng, widths=[4, 5])
+    >>> layers = forward(np.ones((2, 3)), [1.0, 1.0], fr.ReLU(), rng, widths=[4, 5])
     >>> [layer.outputs.shape for layer in layers]
     [(2, 4), (2, 5)]
     """
@@ -117,17 +117,17 @@ def forward(
         raise ArgumentError(f"tied = {tied!r}: need one width and one standard deviation throughout")
     if normalize and (bias is not None or not isinstance(activation, Activation)):
         raise ArgumentError(f"normalize = {normalize!r}: need a homogeneous activation and no biases")
-    check_rng(rng)
+    arguments.generator("rng", rng)
 
     def layers() -> Iterator[Layer]:
         x_now, w, b = x, None, 0.0
         for std, size in zip(stds, sizes, strict=True):
-            x_now = _units(x_now) if normalize else x_now
+            x_now = units(x_now) if normalize else x_now
             shape = (len(x_now), size)
             if w is None or not tied:
                 w = std * law(rng, (*shape, x_now.shape[1]))
                 b = 0.0 if bias is None else bias(rng, shape)
-            z = _product(w, x_now) + b
+            z = product(w, x_now) + b
             m = 1.0 if mask is None else mask(rng, shape)
             values, slopes = respond(activation, z, rng)
             layer = Layer(x_now, w, z, slopes, m, values if mask is None else m * values)
@@ -153,8 +153,9 @@ def backward(
     Raises:
         ArgumentError: if there is no layer, or the gradients have not the shape of the last layer's outputs.
 
+    >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
-    >>> layers = list(forward(np.ones((1, 3)), [1.0], Linear(), rng))
+    >>> layers = list(forward(np.ones((1, 3)), [1.0], fr.Linear(), rng))
     >>> [(h, g)] = backward(layers, np.ones((1, 3)))
     >>> bool(np.array_equal(h, [[1, 1, 1]]) and np.allclose(g, layers[0].weights.sum(1)))
     True
@@ -166,8 +167,8 @@ def backward(
     def steps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         g = np.asarray(gradients)
         for layer in reversed(layers):
-            h = layer.mask * layer.slopes * (_units(g) if normalize else g)
-            g = _product(layer.weights.mT, h)
+            h = layer.mask * layer.slopes * (units(g) if normalize else g)
+            g = product(layer.weights.mT, h)
             yield h, g
 
     return steps()
@@ -191,28 +192,14 @@ def respond(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return φ(z) and φ'(z), with fresh slopes where they are random."""
     if isinstance(activation, Activation):
-        slopes = _slopes(activation, z, rng)
+        slopes = activation.draw_slopes(z, rng)
         return slopes * z, slopes
     function, derivative = activation
     return function(z), derivative(z)
 
 
-def _slopes(activation: Activation, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The slope at every coordinate, drawn where it is random."""
-    below: float | np.ndarray
-    if isinstance(activation, RReLU):
-        below = rng.uniform(activation.lower, activation.upper, z.shape)
-    elif isinstance(activation, LeakyReLU):
-        below = activation.negative_slope
-    elif isinstance(activation, (Linear, ReLU)):
-        below = float(isinstance(activation, Linear))
-    else:
-        raise ArgumentError(f"activation = {activation!r}: need one with slopes on either side of 0")
-    return np.where(z > 0.0, 1.0, below)
-
-
-def _product(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Every matrix times its vector."""
+def product(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return every matrix times its vector."""
     return (matrices @ vectors[..., None])[..., 0]
 
 
@@ -221,7 +208,7 @@ def norms(vectors: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vectors, axis=1)
 
 
-def _units(vectors: np.ndarray) -> np.ndarray:
-    """Vectors divided by their norms; 0 stays 0."""
+def units(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors divided by their norms; 0 stays 0."""
     length = norms(vectors)[:, None]
     return vectors / np.where(length > 0.0, length, 1.0)

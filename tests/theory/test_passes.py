@@ -207,6 +207,34 @@ def test_one_vector_a_layer_has_the_law_of_full_gaussian_matrices():
     assert stats.kstest(right, law.cdf).pvalue < 1e-6
 
 
+def test_gradients_of_losses_are_those_of_autograd():
+    x = np.random.default_rng(1).standard_normal((6, 3))
+    for name in ("output_norm", "cross_entropy"):
+        found = getattr(norms, name)(4)(np.random.default_rng(2), x)
+        replay = np.random.default_rng(2)
+        read_out = torch.tensor(replay.standard_normal((6, 4, 3)) / math.sqrt(3))
+        leaf = torch.tensor(x, requires_grad=True)
+        logits = torch.einsum("nij,nj->ni", read_out, leaf)
+        if name == "output_norm":
+            loss = logits.norm(dim=1).sum()
+        else:
+            labels = torch.tensor(replay.integers(4, size=6))
+            loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        loss.backward()
+        np.testing.assert_allclose(found, leaf.grad, rtol=0, atol=1e-14)
+
+
+def test_forward_log_norms_are_logs_of_the_plain_norms():
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    rng, replay = np.random.default_rng(6), np.random.default_rng(6)
+    options = {"widths": [5, 2, 4, 3], "law": passes.uniform}
+    found = norms.forward_log_norms(x, [1e-100] * 4, fr.Abs(), rng, **options)
+    layers = passes.forward(x, [1.0] * 4, fr.Abs(), replay, **options)
+    plain = np.log([passes.norms(x), *(passes.norms(layer.outputs) for layer in layers)])
+    expected = plain + math.log(1e-100) * np.arange(5)[:, None]  # a plain pass would end at 0
+    np.testing.assert_allclose(found, expected.T, rtol=1e-14)
+
+
 def test_laws_have_mean_0_and_variance_1():
     # A million draws: 5 standard errors of the mean are 0.005, of the variance at most 0.007.
     for law in (passes.normal, passes.uniform):
