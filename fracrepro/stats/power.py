@@ -153,7 +153,7 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
     Args:
         tested: values of the tested distribution function at some points.
         truth: values of the true one at the same points; rounding outside [0, 1] is cut off.
-        size: observations n, from 1.
+        size: observations n, from 0; without any the power is 0.
         level: the false-alarm rate, in (0, 1).
 
     Raises:
@@ -169,8 +169,11 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
     )
     if tested.shape != truth.shape or tested.ndim != 1 or tested.size == 0:
         raise ArgumentError(f"tested has shape {tested.shape}: need that of truth, {truth.shape}")
-    size = arguments.integer("size", size, _SIZES)
-    critical = stats.kstwo.isf(arguments.real("level", level, "(0, 1)"), size)
+    size = arguments.integer("size", size, "[0, 1000000000]")
+    level = arguments.real("level", level, "(0, 1)")
+    if size == 0:
+        return 0.0
+    critical = stats.kstwo.isf(level, size)
     worst = np.argmax(np.abs(truth - tested))
     p = float(np.clip(truth[worst], 0.0, 1.0))
     low, high = size * (tested[worst] - critical), size * (tested[worst] + critical)

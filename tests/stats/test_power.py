@@ -60,6 +60,7 @@ def test_the_kolmogorov_test_of_one_value_by_hand():
 def test_nothing_to_test_rejects_nothing():
     found = kolmogorov_test([], lambda x: x)
     assert (found.p_value, found.size, found.rejected) == (1.0, 0, False)
+    assert kolmogorov_power_bound([0.0], [1.0], 0) == 0.0
 
 
 def test_the_bound_for_one_value_by_hand():
@@ -138,7 +139,7 @@ def test_hills_interval_rejects_as_often_as_stated():
         (lambda: kolmogorov_test([math.inf], lambda x: x), "sample"),
         (lambda: kolmogorov_power_bound([0.1], [0.1, 0.2], 5), "tested"),
         (lambda: kolmogorov_power_bound([], [], 5), "tested"),
-        (lambda: kolmogorov_power_bound([0.1], [0.2], 0), "size"),
+        (lambda: kolmogorov_power_bound([0.1], [0.2], -1), "size"),
         (lambda: hill_power(0, 1.0, 1.0), "k"),
         (lambda: hill_power(5, 0.0, 1.0), "hypothesis"),
         (lambda: hill_power(5, 1.0, math.inf), "truth"),
