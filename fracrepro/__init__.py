@@ -1,5 +1,9 @@
 """What an initialization does to the norm of a deep network's output, exactly."""
 
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
 from fracrepro import _moved
 from fracrepro._version import __version__
 from fracrepro.stats.tails import (
@@ -30,13 +34,8 @@ from fracrepro.theory.layer import (
     moment,
     preserved_order,
 )
-from fracrepro.theory.limit import goldie_constant, lyapunov_exponent, simulate_stationary, tail_index
-from fracrepro.theory.simulate import (
-    required_draws,
-    simulate_log_norms,
-    simulate_tilted_log_norms,
-    stream_log_norms,
-)
+from fracrepro.theory.limit import lyapunov_exponent, tail_index
+from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
 
 _moved.install()
 
@@ -56,7 +55,6 @@ __all__ = [
     "critical_variance",
     "expansion_variance",
     "extreme_value_index",
-    "goldie_constant",
     "hill",
     "log_log_regression",
     "log_moments",
@@ -66,11 +64,30 @@ __all__ = [
     "preserved_order",
     "required_draws",
     "simulate_log_norms",
-    "simulate_stationary",
     "simulate_tilted_log_norms",
     "stability_plot",
     "stable_index",
-    "stream_log_norms",
     "survival_probability",
     "tail_index",
 ]
+
+# Public names that go with the next version: the module that still has them, and the public name to use.
+_RETIRED = {
+    "goldie_constant": ("fracrepro.theory.limit", "StationaryLaw"),
+    "simulate_stationary": ("fracrepro.theory.limit", "StationaryLaw"),
+    "stream_log_norms": ("fracrepro.theory.simulate", "simulate_log_norms"),
+}
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+
+    def __getattr__(name: str) -> Any:
+        """Find a name that is about to go, and say what takes its place."""
+        if name not in _RETIRED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, instead = _RETIRED[name]
+        warnings.warn(
+            f"fracrepro.{name} goes with the next version: use fracrepro.{instead}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(importlib.import_module(module), name)

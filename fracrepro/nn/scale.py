@@ -8,11 +8,11 @@ from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU
 from fracrepro.theory.layer import critical_variance, expansion_variance
+from fracrepro.theory.published import FORMULAS, published_variance
 
 __all__ = ["FORMULAS", "MODES", "fractional", "gain", "random_walk", "with_slope", "without_dropout"]
 
 MODES = ("fan_in", "fan_out")
-FORMULAS = ("exact", "derived", "published")
 
 
 def gain(activation: Activation) -> float:
@@ -56,9 +56,9 @@ def fractional(s: float, fan: float, width: int, activation: Activation, formula
     if s == 2.0:  # torch's own arithmetic, so that Kaiming is met to the last bit
         return gain(activation) / math.sqrt(fan)
     if formula == "published":
-        variance = expansion_variance(s, fan, activation, source="published")
+        variance = published_variance("formula", s, float(fan), activation)
     elif formula == "derived":
-        variance = expansion_variance(s, width, activation, source="derived") * width / fan
+        variance = expansion_variance(s, width, activation, formula="derived") * width / fan
     else:
         variance = critical_variance(s, width, activation) * width / fan
     return math.sqrt(variance)

@@ -12,9 +12,12 @@ from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
 from fracrepro.theory.simulate import stream_log_norms
+from fracrepro.theory.weights import WeightLaw
 
 
-def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+def lyapunov_exponent(
+    variance: Any, width: Any, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> Any:
     """Return λ = log σ + E[log R | R > 0], the almost sure limit of (1/k) log r_k given survival.
 
     Negative exactly when some moment of positive order decays; at critical_variance(s), s > 0, it is negative
@@ -34,7 +37,7 @@ def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weig
     return float(value) if np.ndim(value) == 0 else value
 
 
-def tail_index(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+def tail_index(variance: Any, width: Any, activation: Activation, *, weights: WeightLaw = "gaussian") -> Any:
     """Return the tail index α of the stationary law with Gaussian biases: P(r > t) ~ c t^(-α).
 
     α is the positive root of σ^α E R^α = 1, so it equals `preserved_order`: the critical variance of order s

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 
-# numerics.md, (slope-range): beyond these bounds the squares of slopes leave the range of the formulas.
+# numerics.md: numerics-slope-range
 _SMALLEST, _LARGEST = 1e-100, 1e100
 _RANGE = f"[-{_LARGEST:g}, {_LARGEST:g}]"
 

@@ -28,7 +28,7 @@ def _schemes() -> tuple[str, ...]:
 
 
 def _formulas() -> tuple[str, ...]:
-    from fracrepro.nn.scale import FORMULAS
+    from fracrepro.theory.published import FORMULAS
 
     return FORMULAS
 

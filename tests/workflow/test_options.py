@@ -81,7 +81,12 @@ def literals(tree):
 
 def test_no_module_types_by_hand_what_a_registry_holds():
     """A registry is allowed its own list; elsewhere a copy would miss the next name."""
-    homes = {"formulas": "nn/scale.py", "datasets": "nn/data/__init__.py", "downloads": "nn/data/__init__.py"}
+    named_after_data = "nn/experiments/protocol.py"  # the table of protocols
+    homes = {
+        "formulas": {"theory/published.py"},
+        "datasets": {"nn/data/__init__.py", named_after_data},
+        "downloads": {"nn/data/__init__.py", named_after_data},
+    }
     sets = {name: set(options.option_set(name)) for name in options.SETS}
     found, seen = [], set()
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -90,7 +95,7 @@ def test_no_module_types_by_hand_what_a_registry_holds():
             for name, known in sets.items():
                 if set(entries) >= known:
                     seen.add(name)
-                    if homes.get(name) != where:
+                    if where not in homes.get(name, ()):
                         found.append(f"{where}:{line} types {name}")
     assert found == []
     assert seen == set(homes)  # the search sees what is there

@@ -14,8 +14,10 @@ from scipy import special
 
 from fracrepro.theory.slopes import Component
 
-# Beyond t = exp(_FAR) the transform is t^(-1/2) times an affine function of log t, to the last digit.
+# numerics.md: numerics-transform-tail
 _FAR = 600.0
+# numerics.md: numerics-transform-series
+_CLOSE, _NEAR, _TERMS = 0.5, 0.25, 30
 
 
 def transform(parts: Sequence[Component], t: np.ndarray) -> np.ndarray:
@@ -48,14 +50,10 @@ def _transform(part: Component, t: np.ndarray) -> np.ndarray:
     y = np.sqrt(2.0 * t)
     rise = (high * high - low * low) * y
     sines = high * np.sqrt(1.0 + (low * y) ** 2) + low * np.sqrt(1.0 + (high * y) ** 2)
-    close = np.abs(high * y) < 0.5
+    close = np.abs(high * y) < _CLOSE
     width = np.where(close, 1.0, (high - low) * y)
     far = np.arcsinh(np.where(close, 0.0, rise / sines)) / width
     return np.where(close, 1.0 - t * part.mean_power(2) + _remainder(part, np.where(close, t, 0.0)), far)
-
-
-# Terms of the binomial series used where |2 A² t| < 1/4: the first one left out is below 1e-17 of the sum.
-_TERMS = 30
 
 
 def _remainder(part: Component, t: np.ndarray) -> np.ndarray:
@@ -64,7 +62,7 @@ def _remainder(part: Component, t: np.ndarray) -> np.ndarray:
         return _point_remainder(part.low**2 * t)
     # Near t = 0 the closed form cancels; there the binomial series serves, with the means of A^(2j).
     y = 2.0 * part.high**2 * t
-    near = np.abs(y) < 0.25
+    near = np.abs(y) < _NEAR
     result = np.empty_like(t)
     inside = y[near]
     scaled = Component(part.low / part.high, 1.0, 1.0)

@@ -8,7 +8,7 @@ Both Laplace transforms start with 1 - t, so for -order/2 < Re q < 2
 
 The bracket is positive and of order t² (Jensen), so nothing cancels, and the factor q (q - 1) keeps
 every digit of (1/q) log E Y^q as q → 0 and makes q = 1 exact.
-With t = e^x the trapezoidal rule converges geometrically.  Derived here.
+With t = e^x the trapezoidal rule converges geometrically.  Derivation: book/numerics.md.
 """
 
 from __future__ import annotations
@@ -21,16 +21,23 @@ from scipy import special
 
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics import amplitudes
+from fracrepro.theory.numerics.high_moments import log_high_moment
 from fracrepro.theory.numerics.special import expm1_minus, log1p_minus, log_gamma_ratio
 from fracrepro.theory.weights import Weights
 
-# Decay, in natural logarithms, after which a tail of the integrand is dropped: e^-42 = 6e-19.
+# numerics.md: numerics-decay
 DECAY = 42.0
-# The integrand is analytic for |arg t| < π/2 and beyond; a step of 1/8 leaves exp(-π²/h) = 5e-35.
-_STEP = 0.125
-# The bends lie where nothing else happens: beyond the scale of the smallest amplitude, and far to the left.
-_BEND = 5.0
-_LEFT = -30.0  # below this x the bracket is its leading term c t² to the last digit
+# numerics.md: numerics-moment-step
+_STEP, _STEP_OF_PEAK = 0.125, 0.5
+# numerics.md: numerics-bends
+_BEND, _LEFT_BEND = 5.0, 25.0
+# numerics.md: numerics-bracket
+_LEFT = -30.0
+_NEAR = 0.125
+_SMALL, _SMALL_NO_ATOM = 1.0, 100.0
+# numerics.md: numerics-range
+_LARGEST_EXPONENT, _SMALLEST_EXPONENT = 700.0, -600.0
+_LOG1P_IS_LOG = 40.0
 
 
 def bent_grid(
@@ -85,7 +92,8 @@ class Factor:
             result[small] = self.scaled_log_moment(near) + (1.0 - near) / near * self.log_alive
             result[small] += weights.radius_rate(self.shape, near)
         if far.size:
-            result[~small] = np.array([self._high_moment(value) / value for value in far.tolist()])
+            high = [log_high_moment(value, self.width, self.mean, self.activation) for value in far.tolist()]
+            result[~small] = np.array(high) / far
             result[~small] -= weights.divisor_rate(self.shape, far)
         return result
 
@@ -131,8 +139,8 @@ class Factor:
     def _nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
         """Points x and weights dx that serve every real q in [lowest, highest]."""
         bend = _BEND + self.log_spread
-        step = min(_STEP, 0.5 / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
-        return bent_grid(2.0 - highest, self.order / 2 + lowest, 5 * _BEND, bend, step)
+        step = min(_STEP, _STEP_OF_PEAK / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
+        return bent_grid(2.0 - highest, self.order / 2 + lowest, _LEFT_BEND, bend, step)
 
     @cached_property
     def log_spread(self) -> float:
@@ -144,12 +152,12 @@ class Factor:
         """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B stays within range."""
         left = np.minimum(x - _LEFT, 0.0)
         log_t = x - left
-        t = np.exp(np.minimum(log_t, 700.0))
+        t = np.exp(np.minimum(log_t, _LARGEST_EXPONENT))
         if np.any(angle):
             log_t = log_t - 1j * angle
             t = t * np.exp(-1j * angle)
         y = t / self.shape
-        near = np.abs(y) < 0.125
+        near = np.abs(y) < _NEAR
         log_gamma = np.where(near, -self.shape * special.log1p(y), -self.shape * self._log1p_exp(log_t))
         with np.errstate(over="ignore", invalid="ignore"):
             value = self._bracket_with_atom if self.has_atom else self._bracket_without_atom
@@ -159,7 +167,7 @@ class Factor:
     def _log1p_exp(self, log_t: np.ndarray) -> np.ndarray:
         """log(1 + t/b), t = e^{log_t}, without overflow."""
         shifted = log_t - math.log(self.shape)
-        large = shifted.real > 40.0
+        large = shifted.real > _LOG1P_IS_LOG
         return np.where(large, shifted, special.log1p(np.exp(np.where(large, 0.0, shifted))))
 
     def log_transform(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,8 +181,8 @@ class Factor:
 
     def log_smooth_transform(self, log_t: np.ndarray) -> np.ndarray:
         """log E e^{-tY} for an activation without an atom, with d-fold rounding taken out near t = 0."""
-        t = np.exp(np.where(log_t.real < 700.0, log_t, 700.0))
-        near = np.abs(t) < 0.125 * self.shape
+        t = np.exp(np.where(log_t.real < _LARGEST_EXPONENT, log_t, _LARGEST_EXPONENT))
+        near = np.abs(t) < _NEAR * self.shape
         small = np.where(near, t, 0.0)
         return np.where(near, self._excess_exponent(small) - small, self.log_transform(log_t)[0])
 
@@ -203,46 +211,22 @@ class Factor:
         log_law, alive_part = self.log_transform(log_t)
         # (L - p₀)/(1 - p₀) with log(p₀/L) = -d log(1 + h/α), h the transform of the coordinates not zeroed
         log_odds = alive_part - math.log1p(-self.activation.survival)
-        tiny = log_odds.real < -600.0  # there the exponential would underflow, and is its own logarithm
+        tiny = (
+            log_odds.real < _SMALLEST_EXPONENT
+        )  # there the exponential would underflow, and is its own logarithm
         ratio = -self.width * special.log1p(np.exp(np.where(tiny, 0.0, log_odds)))
         log_live = np.where(tiny, math.log(self.width) + log_odds, np.log(-special.expm1(ratio)))
         log_law = log_law + log_live - self.log_alive
         bracket = 1.0 - np.exp(log_gamma - log_law)
         # Where the atom is below rounding the two large terms cancel exactly, and the form serves further,
         # free of the d-fold rounding in the logarithms above.
-        small = near & (np.abs(t) < (100.0 if self.alive == 1.0 else 1.0))
+        small = near & (np.abs(t) < (_SMALL_NO_ATOM if self.alive == 1.0 else _SMALL))
         s = np.where(small, t, 0.0)
         w = self.alive * s
         value = (expm1_minus(-w) + np.exp(-w) * special.expm1(self._excess_exponent(s))) / self.alive
         value = value - expm1_minus(-s)
         value = value - np.exp(-s) * special.expm1(-self.shape * log1p_minus(s / self.shape))
         return log_law, np.where(small, value * np.exp(-np.where(small, log_law, 0.0)), bracket)
-
-    def _high_moment(self, q: float) -> float:
-        """log E[(X/E X)^q] for q ≥ 2 by Γ(q+1)/(2πi) ∫ E e^{zX} z^{-q-1} dz through the saddle point."""
-        top = max(part.high for part in self.activation.live)
-        edge = self.mean / (2.0 * top * top)  # E e^{zX/m} is analytic to the left of this z
-
-        def log_mgf(z: np.ndarray) -> np.ndarray:
-            value = amplitudes.transform(self.activation.live, -z / self.mean) + (
-                1.0 - self.activation.survival
-            )
-            return self.width * np.log(value)
-
-        fractions = special.expit(np.linspace(-30.0, 30.0, 2001))
-        objective = log_mgf(edge * fractions + 0j).real - q * np.log(edge * fractions)
-        best = int(np.clip(objective.argmin(), 1, len(fractions) - 2))
-        c = edge * fractions[best]
-        # Scale of the peak along the line: the distance to the nearer singularity, or the Gaussian width.
-        reach = min(1.0, edge / c - 1.0, 1.0 / math.sqrt(q))
-        # On the parabola z = c (1 + iv)² the transform decays, whereas on a vertical line it would oscillate.
-        step = 1 / 32
-        v = reach * np.sinh(np.arange(0.0, 45.0, step))
-        line = 1.0 + 1j * v
-        log_value = log_mgf(c * line**2) - 2.0 * (q + 1.0) * np.log(line) - objective[best] - q * math.log(c)
-        terms = (np.exp(log_value) * 2.0 * line).real * np.sqrt(v * v + reach * reach)
-        total = (terms.sum() - terms[0] / 2) * step
-        return float(special.gammaln(q + 1.0) + objective[best] + math.log(total / math.pi))
 
 
 @lru_cache(maxsize=256)

@@ -14,11 +14,11 @@ from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.weights import GAUSSIAN
 
-# numerics.md, (quantile-newton): a dozen steps serve; far in the tails bisection takes over for some of them.
+# numerics.md: numerics-quantile-newton
 _NEWTON_STEPS = 100
 _TOLERANCE = 1e-13
 _LONGEST_STEP = 3.0
-# numerics.md, (quantile-map): number and range of the knots of the map, in units of the normal number.
+# numerics.md: numerics-quantile-map
 _KNOTS = 4001
 _LAST_KNOT, _LAST_KNOT_ABSOLUTE = 8.2, 6.0
 _FAR_LINE = 4.0

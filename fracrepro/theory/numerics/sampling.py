@@ -12,11 +12,12 @@ from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics.quantiles import log_factor_of_normal
 from fracrepro.theory.weights import Weights
 
-# Up to this width neurons with random slopes are drawn one by one; beyond, the exact law's quantiles serve,
-# except for orthogonal weights, tilts and dropout, whose cost then grows with the width.
+# numerics.md: numerics-sampling-random-slopes
 _DIRECT = 64
-# Up to this width a table serves for the number of live neurons; it is faster than rejection.
+# numerics.md: numerics-sampling-alias
 _TABLE = 1 << 16
+# numerics.md: numerics-sampling-tilt
+_SURPLUS, _LEAST = 2, 64
 
 
 class FactorSampler:
@@ -60,7 +61,7 @@ class FactorSampler:
         accepted: list[np.ndarray] = []
         missing = size
         while missing > 0:
-            live, total = self._sums((2 * missing + 64,), rng)
+            live, total = self._sums((_SURPLUS * missing + _LEAST,), rng)
             log_ratio = np.log(live) - np.log(total)
             chance = self.tilt / 2.0 * (log_ratio - 2.0 * np.log(self._top))
             # log of a uniform number is minus an exponential one
