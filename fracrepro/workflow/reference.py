@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _LANGUAGES = ("python", "python3", "ipython", "ipython3")
 _SOURCE = re.compile(r"Source:\s*(.*)")
 _NAME = re.compile(r"fr(?:acrepro)?((?:\.\w+)+)(?:\(.*\))?")
-_LABEL = re.compile(r"(?<![`\w])((?:thm|lem|prop|cor|def|rem|eq|ex|alg)-[\w-]*\w)")
+_LABEL = re.compile(r"(?<![`\w-])((?:\w+-)*(?:thm|lem|prop|cor|def|rem|alg)-[\w-]*\w)")
 _PAGE = re.compile(r"\bpage (\d\d)\b")
 
 

@@ -56,9 +56,10 @@ def target(path: str) -> str | None:
     >>> target("fracrepro.moment")
     'fracrepro.theory.layer.moment'
     """
-    module, _, name = path.rpartition(".")
-    owner = _module(module)
-    binding = owner and (_member(owner, name) or _module(path))
+    first, *rest = path.split(".")
+    binding = _module(first)
+    for name in rest:
+        binding = binding and (_member(binding, name) or _module(f"{binding.path}.{name}"))
     return binding.target if binding else None
 
 
