@@ -20,13 +20,20 @@ from fracrepro.theory.layer import (
     moment,
     preserved_order,
 )
-from fracrepro.theory.limit import goldie_constant, lyapunov_exponent, simulate_stationary, tail_index
+from fracrepro.theory.limit import (
+    goldie_constant,
+    lyapunov_exponent,
+    simulate_stationary,
+    tail_index,
+    tilted_log_mean,
+)
 from fracrepro.theory.simulate import (
     required_draws,
     simulate_log_norms,
     simulate_tilted_log_norms,
     stream_log_norms,
 )
+from fracrepro.theory.stationary import StationaryLaw, square_moments
 
 __all__ = [
     "Activation",
@@ -37,6 +44,7 @@ __all__ = [
     "RReLU",
     "ReLU",
     "StabilityPlot",
+    "StationaryLaw",
     "TailEstimate",
     "__version__",
     "critical_variance",
@@ -54,9 +62,11 @@ __all__ = [
     "simulate_log_norms",
     "simulate_stationary",
     "simulate_tilted_log_norms",
+    "square_moments",
     "stability_plot",
     "stable_index",
     "stream_log_norms",
     "survival_probability",
     "tail_index",
+    "tilted_log_mean",
 ]

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
+from fracrepro.theory.layer import (
+    WIDTHS,
+    _log_product,
+    check_layer,
+    log_moment,
+    log_moments,
+    preserved_order,
+)
+from fracrepro.theory.numerics.factor import factor
+from fracrepro.theory.numerics.log_slope import log_slope
 from fracrepro.theory.simulate import stream_log_norms
+
+WeightLaw = Literal["gaussian", "orthogonal"]
+_LOG_MAX = math.log(np.finfo(float).max)
 
 
 def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
@@ -48,6 +61,69 @@ def tail_index(variance: Any, width: Any, activation: Activation, *, weights: st
     2.0
     """
     return preserved_order(variance, width, activation, weights=weights)
+
+
+@overload
+def tilted_log_mean(
+    s: float, variance: float, width: int, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float: ...
+@overload
+def tilted_log_mean(
+    s: ArrayLike,
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+) -> Any: ...
+def tilted_log_mean(
+    s: Any, variance: Any, width: Any, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> Any:
+    """Return E[M^s log M; M > 0], M = σ R the factor of one layer: the derivative of E M^s in s.
+
+    Where E M^s = 1, at the critical variance of order s, it is the drift of log r_k under the law tilted by
+    r_k^s: the speed at which the networks that carry the moment climb.
+
+    Args:
+        s: real; above minus the order at which the moment diverges, as in `moment`.
+        variance: σ² > 0, the squared gain of orthogonal weights.
+        width: integer from 1.
+        activation: what follows each layer.
+        weights: the law of the weights.
+
+    Returns:
+        A float, or an array of the shape to which `s`, `variance` and `width` broadcast; relative accuracy
+        1e-11 for widths up to 10⁶.
+
+    Raises:
+        ArgumentError: outside these ranges, or where E M^s exceeds the largest float.
+
+    Source:
+        derived on page 04, section "How deep must a network be?".
+
+    >>> import fracrepro as fr
+    >>> round(fr.tilted_log_mean(2, 1 / 2, 2, fr.Linear()), 6)   # (ψ(2) + log 2 - log 2)/2
+    0.211392
+    """
+    activation = check_layer(activation, weights)
+    orders = arguments.reals("s", s, "(-inf, inf)")
+    sigma2 = arguments.reals("variance", variance, "(0, inf)")
+    widths = arguments.integers("width", width, WIDTHS)
+
+    def one(order: float, value: float, d: int) -> float:
+        layer = factor(int(d), activation)
+        log_power = 0.5 * order * math.log(value) + log_moment(order, int(d), activation, weights)
+        if abs(log_power) > _LOG_MAX:
+            raise ArgumentError(
+                f"s = {order!r}: need an order for which E M^s is a floating-point number; its |log| is "
+                f"{abs(log_power):.6g}"
+            )
+        mean_square = layer.mean if weights == "gaussian" else layer.mean / layer.width
+        mean_log = _log_product(value, mean_square) + log_slope(order / 2.0, layer, weights)
+        return 0.5 * math.exp(log_power) * mean_log
+
+    result = np.vectorize(one, otypes=[float])(orders, sigma2, widths)
+    return float(result) if result.ndim == 0 else result
 
 
 def simulate_stationary(
@@ -100,25 +176,20 @@ def goldie_constant(
     """
     alpha = arguments.real("tail index of variance", tail_index(variance, width, activation), "[0.001, 4)")
     log_r = simulate_stationary(n, width, activation, variance, bias_std, rng=rng, depth=depth)
-    log_ratio = math.log(bias_std) - 0.5 * math.log(variance)
-    # (r² + ε²)^{α/2} - r^α without the difference of nearly equal numbers; r = 0 gives ε^α.
-    larger, gap = np.maximum(log_r, log_ratio), -np.abs(log_r - log_ratio)
-    above = log_r > log_ratio
-    growth = 0.5 * alpha * np.log1p(np.exp(2.0 * gap))
-    inner = np.where(above, np.expm1(growth), np.exp(growth) - np.exp(alpha * gap))
-    draws = np.exp(alpha * larger) * inner
-    drift = _tilted_drift(alpha, variance, width, activation)
+    draws = goldie_terms(log_r, alpha, math.log(bias_std) - 0.5 * math.log(variance))
+    drift = tilted_log_mean(alpha, variance, width, activation)
     mean, error = float(draws.mean()), float(draws.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
     return mean / (alpha * drift), error / (alpha * drift)
 
 
-def _tilted_drift(alpha: float, variance: float, width: int, activation: Activation) -> float:
-    """E[M^α log M] with E M^α = 1: the derivative of log E M^h at h = α, by a difference of fourth order."""
-    step = 1e-3 * min(alpha, 1.0)
-    orders = alpha + step * np.array([-2.0, -1.0, 1.0, 2.0])
-    values = np.array([log_moment(float(h), width, activation, "gaussian") for h in orders])
-    slope = (values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (12.0 * step)
-    return 0.5 * math.log(variance) + float(slope)
+def goldie_terms(log_r: np.ndarray, alpha: float, log_scale: float) -> np.ndarray:
+    """(r² + ε²)^(α/2) - r^α without the difference of nearly equal numbers; ε^α at r = 0."""
+    larger, gap = np.maximum(log_r, log_scale), -np.abs(log_r - log_scale)
+    above = log_r > log_scale
+    growth = 0.5 * alpha * np.log1p(np.exp(2.0 * gap))
+    inner = np.where(above, np.expm1(growth), np.exp(growth) - np.exp(alpha * gap))
+    result: np.ndarray = np.exp(alpha * larger) * inner
+    return result
 
 
 def _mixing_depth(alpha: float, variance: float, width: int, activation: Activation) -> int:

@@ -215,6 +215,11 @@ class Factor:
 
     def _high_moment(self, q: float) -> float:
         """log E[(X/E X)^q] for q ≥ 2 by Γ(q+1)/(2πi) ∫ E e^{zX} z^{-q-1} dz through the saddle point."""
+        _, terms, exponent = self.contour(q)
+        return float(special.gammaln(q + 1.0) + exponent + math.log(terms.real.sum() / math.pi))
+
+    def contour(self, q: float) -> tuple[np.ndarray, np.ndarray, float]:
+        """log z on half of the contour of `_high_moment`, the integral's terms, the log of their factor."""
         top = max(part.high for part in self.activation.live)
         edge = self.mean / (2.0 * top * top)  # E e^{zX/m} is analytic to the left of this z
 
@@ -233,9 +238,9 @@ class Factor:
         v = reach * np.sinh(np.arange(0.0, 45.0, step))
         line = 1.0 + 1j * v
         log_value = log_mgf(c * line**2) - 2.0 * (q + 1.0) * np.log(line) - objective[best] - q * math.log(c)
-        terms = (np.exp(log_value) * 2.0 * line).real * np.sqrt(v * v + reach * reach)
-        total = (terms.sum() - terms[0] / 2) * step
-        return float(special.gammaln(q + 1.0) + objective[best] + math.log(total / math.pi))
+        terms = np.exp(log_value) * 2.0 * line * np.sqrt(v * v + reach * reach) * step
+        terms[0] /= 2.0
+        return math.log(c) + 2.0 * np.log(line), terms, float(objective[best])
 
 
 @lru_cache(maxsize=256)
