@@ -1,4 +1,4 @@
-"""The law of log r with Gaussian biases by a convolution and linear interpolation: an error of order 3/2 or 2.
+"""The law of log r with Gaussian biases by a convolution and linear interpolation, of order 3/2 or 2.
 
 With u = log(1 + r²)/2 one layer maps S(y) = P(log r > y) to ∫ f(l) P(u > y - l) dl, and P(u > ·) is S after a
 change of variable, interpolated linearly.
