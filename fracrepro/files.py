@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["atomic_writer", "file_digest", "write_json", "write_text"]
+from fracrepro.errors import ArgumentError
+
+__all__ = ["atomic_writer", "file_digest", "writable_folder", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -55,6 +57,27 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write `content` as indented JSON, atomically; NaN and infinities, which JSON lacks, are refused."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def writable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
+    """Make `folder` where missing and return it: a user learns before the work that its result has no place.
+
+    Args:
+        name: the argument that named the folder, for the message.
+        folder: where results will be written.
+
+    Raises:
+        ArgumentError: when the folder cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ArgumentError(f"{name} = {str(path)!r}: need a folder that can be written to")
+    return path
 
 
 def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:

@@ -7,18 +7,15 @@ import warnings
 
 import torch
 from torch import Tensor
-from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.activations import LeakyReLU, Linear, ReLU
-from fracrepro.theory.layer import critical_variance, expansion_variance
+from fracrepro.nn import scale
+from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU
 
 __all__ = ["fractional_normal_", "fractional_std", "random_walk_normal_", "random_walk_std"]
 
-MODES = ("fan_in", "fan_out")
 NONLINEARITIES = ("linear", "relu", "leaky_relu")
-FORMULAS = ("exact", "derived", "published")
 
 
 def fractional_normal_(
@@ -65,7 +62,7 @@ def fractional_normal_(
     """
     if _is_empty(tensor):
         return tensor
-    return _normal(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
+    return normal_(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
 
 
 def random_walk_normal_(
@@ -104,7 +101,7 @@ def random_walk_normal_(
     """
     if _is_empty(tensor):
         return tensor
-    return _normal(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
+    return normal_(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
 
 
 def fractional_std(
@@ -147,20 +144,9 @@ def fractional_std(
     >>> fractional_std((64, 32), s=2.0, nonlinearity="linear") == 1 / math.sqrt(32)
     True
     """
-    s = real("s", s, "[0, 2]")
-    choice("formula", formula, FORMULAS)
-    nonlinearity, a = _rectifier(nonlinearity, a)
+    activation = _activation(nonlinearity, a)
     fan, width = _fan(shape, mode)
-    if s == 2.0:  # torch's own arithmetic, so that Kaiming is met to the last bit
-        return calculate_gain(nonlinearity, a) / math.sqrt(fan)  # type: ignore[arg-type]
-    activation = {"linear": Linear(), "relu": ReLU(), "leaky_relu": LeakyReLU(a)}[nonlinearity]
-    if formula == "published":
-        variance = expansion_variance(s, fan, activation, source="published")
-    elif formula == "derived":
-        variance = expansion_variance(s, width, activation, source="derived") * width / fan
-    else:
-        variance = critical_variance(s, width, activation) * width / fan
-    return math.sqrt(variance)
+    return scale.fractional(s, fan, width, activation, formula)
 
 
 def random_walk_std(
@@ -173,14 +159,17 @@ def random_walk_std(
     >>> round(random_walk_std((64, 64)), 6)
     0.180254
     """
-    nonlinearity, a = _rectifier(nonlinearity, a)
     fan, _ = _fan(shape, mode)
-    if nonlinearity == "linear":
-        return math.exp(1 / (2 * fan)) / math.sqrt(fan)
-    if fan <= 2:
-        raise ArgumentError(f"{mode} = {fan}: need at least 3, the fit for rectifiers has a pole at 2.4")
-    gain = calculate_gain(nonlinearity, a)  # type: ignore[arg-type]
-    return gain * math.exp(1.2 / (fan - 2.4)) / math.sqrt(fan)
+    return scale.random_walk(fan, _activation(nonlinearity, a), mode)
+
+
+def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fill `tensor` with normal draws made where the generator lives, so that a seed means one start."""
+    with torch.no_grad():
+        if generator is None or generator.device == tensor.device:
+            return tensor.normal_(0, std, generator=generator)
+        drawn = torch.empty(tensor.shape, dtype=tensor.dtype, device=generator.device)
+        return tensor.copy_(drawn.normal_(0, std, generator=generator))
 
 
 def _is_empty(tensor: Tensor) -> bool:
@@ -190,20 +179,17 @@ def _is_empty(tensor: Tensor) -> bool:
     return False
 
 
-def _normal(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    with torch.no_grad():
-        return tensor.normal_(0, std, generator=generator)
-
-
-def _rectifier(nonlinearity: str, a: float) -> tuple[str, float]:
-    """Check the activation; the slope counts for leaky ReLU only, as in torch."""
+def _activation(nonlinearity: str, a: float) -> Activation:
+    """The law that torch's name stands for; the slope counts for leaky ReLU only, as in torch."""
     choice("nonlinearity", nonlinearity, NONLINEARITIES)
-    return nonlinearity, real("a", a, "(-inf, inf)") if nonlinearity == "leaky_relu" else 0.0
+    if nonlinearity == "leaky_relu":
+        return LeakyReLU(real("a", a, "(-inf, inf)"))
+    return Linear() if nonlinearity == "linear" else ReLU()
 
 
 def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:
     """The fan that scales the variance and the width of the layer's output in the direction of `mode`."""
-    mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, MODES)  # torch lowers it too
+    mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, scale.MODES)  # torch lowers it too
     if len(shape) < 2 or min(shape) < 1:
         raise ArgumentError(f"shape = {tuple(shape)}: need (n_out, n_in, *kernel) with every size at least 1")
     receptive_field = math.prod(shape[2:])

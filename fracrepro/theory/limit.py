@@ -1,9 +1,9 @@
-"""Infinitely many layers: the Lyapunov exponent, the tail index and the stationary law with biases."""
+"""Infinitely many layers: Lyapunov exponent, tail index, and draws of the stationary law with biases."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,31 +11,50 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import (
-    WIDTHS,
-    _log_product,
-    check_layer,
-    log_moment,
-    log_moments,
-    preserved_order,
-)
+from fracrepro.theory.arrays import WIDTHS, plain
+from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.log_slope import log_slope
+from fracrepro.theory.numerics.special import log_product
 from fracrepro.theory.simulate import stream_log_norms
+from fracrepro.theory.weights import WeightLaw
+from fracrepro.theory.weights import law as weight_law
 
-WeightLaw = Literal["gaussian", "orthogonal"]
 _LOG_MAX = math.log(np.finfo(float).max)
+# numerics.md: numerics-mixing-depth
+_INFLUENCE, _DEEPEST = 1e-9, 100_000
 
 
-def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def lyapunov_exponent(
+    variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
+) -> float: ...
+@overload
+def lyapunov_exponent(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
+def lyapunov_exponent(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return λ = log σ + E[log R | R > 0], the almost sure limit of (1/k) log r_k given survival.
 
-    Negative exactly when some moment of positive order decays; at critical_variance(s), s > 0, it is negative
-    for every activation without an atom at zero, although E r_k^s is constant.
+    At critical_variance(s), s > 0, it is negative for every activation without an atom at zero, although
+    E r_k^s is constant.
 
-    Parameters: `variance` > 0 and `width` from 1, scalars or arrays that broadcast.
-    Raises ArgumentError outside these ranges.
-    Source: [abstract]: the almost sure limit exists; its value is derived here.
+    Args:
+        variance: σ² > 0, a number or an array.
+        width: d, an integer from 1, or an array that broadcasts with `variance`.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        The abstract says that the almost sure limit exists; derived on page 03, thm-as-limit.
 
     >>> import fracrepro as fr
     >>> round(fr.lyapunov_exponent(1.0, 2, fr.Linear()), 6)   # (log 2 - γ)/2
@@ -43,18 +62,37 @@ def lyapunov_exponent(variance: Any, width: Any, activation: Activation, *, weig
     """
     activation = check_layer(activation, weights)
     sigma2 = arguments.reals("variance", variance, "(0, inf)")
-    value = 0.5 * np.log(sigma2) + log_moments(width, activation, weights=weights)[0]
-    return float(value) if np.ndim(value) == 0 else value
+    return plain(np.asarray(0.5 * np.log(sigma2) + log_moments(width, activation, weights=weights)[0]))
 
 
-def tail_index(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def tail_index(variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
+@overload
+def tail_index(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
+def tail_index(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return the tail index α of the stationary law with Gaussian biases: P(r > t) ~ c t^(-α).
 
     α is the positive root of σ^α E R^α = 1, so it equals `preserved_order`: the critical variance of order s
     gives tail index s, and Kaiming's gives 2, an infinite variance.
 
-    Parameters and errors: as in `preserved_order`.
-    Source: [abstract] says heavy-tailed in some settings; the index is derived here (Kesten 1973).
+    Args:
+        variance: σ² > 0, a number or an array.
+        width: d, an integer from 1, or an array that broadcasts with `variance`.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: as in `preserved_order`.
+
+    Source:
+        The abstract says "heavy-tailed in some settings"; derived on page 04, thm-tail-index.
 
     >>> import fracrepro as fr
     >>> fr.tail_index(2 / 64, 64, fr.ReLU())
@@ -65,9 +103,12 @@ def tail_index(variance: Any, width: Any, activation: Activation, *, weights: st
 
 @overload
 def tilted_log_mean(
-    s: float, variance: float, width: int, activation: Activation, *, weights: WeightLaw = "gaussian"
+    s: float, variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
 ) -> float: ...
 @overload
+def tilted_log_mean(
+    s: ArrayLike, variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
 def tilted_log_mean(
     s: ArrayLike,
     variance: ArrayLike,
@@ -75,37 +116,34 @@ def tilted_log_mean(
     activation: Activation,
     *,
     weights: WeightLaw = "gaussian",
-) -> Any: ...
-def tilted_log_mean(
-    s: Any, variance: Any, width: Any, activation: Activation, *, weights: WeightLaw = "gaussian"
-) -> Any:
+) -> float | np.ndarray:
     """Return E[M^s log M; M > 0], M = σ R the factor of one layer: the derivative of E M^s in s.
 
     Where E M^s = 1, at the critical variance of order s, it is the drift of log r_k under the law tilted by
     r_k^s: the speed at which the networks that carry the moment climb.
+    It is computed by differentiating under the integral, with a relative accuracy of 1e-11 up to width 10⁶.
 
     Args:
-        s: real; above minus the order at which the moment diverges, as in `moment`.
-        variance: σ² > 0, the squared gain of orthogonal weights.
-        width: integer from 1.
-        activation: what follows each layer.
-        weights: the law of the weights.
+        s: order, a number or an array; above minus the order at which the moment diverges, as in `moment`.
+        variance: σ² > 0, a number or an array.
+        width: d, an integer from 1, or an array; the three broadcast.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
 
     Returns:
-        A float, or an array of the shape to which `s`, `variance` and `width` broadcast; relative accuracy
-        1e-11 for widths up to 10⁶.
+        A float, or an array of the broadcast shape.
 
     Raises:
         ArgumentError: outside these ranges, or where E M^s exceeds the largest float.
 
     Source:
-        derived on page 04, section "How deep must a network be?".
+        Derived on page 04, section "How deep must a network be?".
 
     >>> import fracrepro as fr
-    >>> round(fr.tilted_log_mean(2, 1 / 2, 2, fr.Linear()), 6)   # (ψ(2) + log 2 - log 2)/2
+    >>> round(fr.tilted_log_mean(2, 1 / 2, 2, fr.Linear()), 6)   # (log(1/2) + log 2 + ψ(2))/2
     0.211392
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     orders = arguments.reals("s", s, "(-inf, inf)")
     sigma2 = arguments.reals("variance", variance, "(0, inf)")
     widths = arguments.integers("width", width, WIDTHS)
@@ -113,17 +151,15 @@ def tilted_log_mean(
     def one(order: float, value: float, d: int) -> float:
         layer = factor(int(d), activation)
         log_power = 0.5 * order * math.log(value) + log_moment(order, int(d), activation, weights)
-        if abs(log_power) > _LOG_MAX:
+        if abs(log_power) >= _LOG_MAX:
             raise ArgumentError(
                 f"s = {order!r}: need an order for which E M^s is a floating-point number; its |log| is "
                 f"{abs(log_power):.6g}"
             )
-        mean_square = layer.mean if weights == "gaussian" else layer.mean / layer.width
-        mean_log = _log_product(value, mean_square) + log_slope(order / 2.0, layer, weights)
+        mean_log = log_product(value, layer.mean_square(law)) + log_slope(order / 2.0, layer, law)
         return 0.5 * math.exp(log_power) * mean_log
 
-    result = np.vectorize(one, otypes=[float])(orders, sigma2, widths)
-    return float(result) if result.ndim == 0 else result
+    return plain(np.vectorize(one, otypes=[float])(orders, sigma2, widths))
 
 
 def simulate_stationary(
@@ -141,10 +177,23 @@ def simulate_stationary(
     By running each network from r_0 = 1 for `depth` layers.
     The default depth makes the influence of r_0, of order exp(depth·m) with m = min_h log E(σR)^h, < 1e-9.
 
-    Parameters: integers `n`, `width` from 1; `variance` such that a stationary law exists; `bias_std` > 0.
-    Returns an array of shape (n,).
-    Raises ArgumentError outside these ranges, and when the default depth would exceed 100000 layers.
-    Source: derived here.
+    Args:
+        n: number of draws, an integer from 1.
+        width: d, an integer from 1.
+        activation: of the layer.
+        variance: σ² > 0 such that a stationary law exists.
+        bias_std: σ_b > 0.
+        rng: source of randomness.
+        depth: layers, an integer from 1.
+
+    Returns:
+        An array of shape (n,).
+
+    Raises:
+        ArgumentError: outside these ranges, and when the default depth would exceed 100000 layers.
+
+    Source:
+        Derived on page 04, thm-tail-index.
     """
     activation = check_layer(activation, "gaussian")
     alpha = tail_index(variance, width, activation)
@@ -165,14 +214,27 @@ def goldie_constant(
     rng: np.random.Generator,
     depth: int | None = None,
 ) -> tuple[float, float]:
-    """Return the constant c of the tail P(r > t) ~ c t^(-α), and its standard error.
+    """Return the constant c of the tail P(r > t) ~ c t^(-α) estimated from draws, and its standard error.
 
-    Goldie's formula with M = σ R, ε = σ_b/σ and the stationary r:
-    c = E[(r² + ε²)^(α/2) - r^α] E[M^α]/(α E[M^α log M]), where E M^α = 1.
-    The first factor is estimated from `n` draws of the stationary law, the last is computed.
+    Goldie's formula, as in `StationaryLaw.tail_constant`, with an average over the stationary law.
 
-    Parameters and errors: as in `simulate_stationary`; α must be in [0.001, 4).
-    Source: Goldie (1991); the application is derived here.
+    Args:
+        n: number of draws, an integer from 1.
+        width: d, an integer from 1.
+        activation: of the layer.
+        variance: σ² > 0 such that the tail index lies in [0.001, 4).
+        bias_std: σ_b > 0.
+        rng: source of randomness.
+        depth: layers, an integer from 1.
+
+    Returns:
+        The estimate and its standard error, inf from a single draw.
+
+    Raises:
+        ArgumentError: as in `simulate_stationary`.
+
+    Source:
+        Goldie (1991); the application is derived on page 04, thm-tail-index.
     """
     alpha = arguments.real("tail index of variance", tail_index(variance, width, activation), "[0.001, 4)")
     log_r = simulate_stationary(n, width, activation, variance, bias_std, rng=rng, depth=depth)
@@ -193,13 +255,13 @@ def goldie_terms(log_r: np.ndarray, alpha: float, log_scale: float) -> np.ndarra
 
 
 def _mixing_depth(alpha: float, variance: float, width: int, activation: Activation) -> int:
+    """Layers after which the influence of the input is negligible."""
     orders = alpha * np.linspace(0.05, 0.95, 19)
-    logs = [
-        0.5 * h * math.log(variance) + log_moment(float(h), width, activation, "gaussian") for h in orders
-    ]
-    rate = min(logs)
-    depth = math.ceil(math.log(1e-9) / rate)
-    if depth > 100_000:
+    rate = min(
+        0.5 * h * math.log(variance) + log_moment(h, width, activation, "gaussian") for h in orders.tolist()
+    )
+    depth = math.ceil(math.log(_INFLUENCE) / rate)
+    if depth > _DEEPEST:
         raise ArgumentError(
             f"variance = {variance!r}: need an explicit depth, because the default would be {depth} layers"
         )

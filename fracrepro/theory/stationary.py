@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.arrays import WIDTHS
 from fracrepro.theory.depth import LogNormLaw
-from fracrepro.theory.layer import WIDTHS, check_layer, critical_variance, log_moment, log_moments
+from fracrepro.theory.layer import check_layer, critical_variance, log_moment, log_moments
 from fracrepro.theory.limit import goldie_terms, simulate_stationary, tail_index, tilted_log_mean
 from fracrepro.theory.norm_law import NormLaw
 from fracrepro.theory.numerics.factor import factor

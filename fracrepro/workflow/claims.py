@@ -6,7 +6,7 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from fracrepro import files
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks
-from fracrepro.workflow.project import Project
+from fracrepro.workflow.project import Project, unknown
 
 SOURCES = ("abstract", "authors' code", "derived here")
 KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
@@ -85,16 +85,38 @@ class Judged:
 
 def load(path: Path) -> list[Claim]:
     """Read the declared claims; raises ArgumentError for a malformed one and for an id that comes twice."""
-    entries = yaml.safe_load(path.read_text())
-    try:
-        claims = [Claim(**entry) for entry in entries]
-    except TypeError as error:
-        raise ArgumentError(f"{path.name}: {error}") from None
+    claims = [_claim(entry, path) for entry in _entries(path)]
     ids = [claim.id for claim in claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise ArgumentError(f"{path.name}: {', '.join(twice)} is declared twice")
     return claims
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ArgumentError(f"{path.name}: no such file in {path.parent}") from None
+    except yaml.YAMLError as error:
+        raise ArgumentError(f"{path.name}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, list):
+        raise ArgumentError(f"{path.name}: need a list of claims")
+    return entries
+
+
+def _claim(entry: Any, path: Path) -> Claim:
+    """One claim, after a check that it has the fields it needs and no others."""
+    known = {item.name: item.default is MISSING and item.default_factory is MISSING for item in fields(Claim)}
+    if not isinstance(entry, dict):
+        raise ArgumentError(f"{path.name}: {entry!r}: need a mapping of {', '.join(known)}")
+    for name in entry:
+        if name not in known:
+            raise ArgumentError(f"{path.name}: {unknown('field of a claim', str(name), known)}")
+    for name, needed in known.items():
+        if needed and name not in entry:
+            raise ArgumentError(f"{path.name}: claim {entry.get('id', '?')}: {name} is missing")
+    return Claim(**entry)
 
 
 def judge(project: Project, profile: str, folder: Path | None = None) -> list[Judged]:
@@ -147,7 +169,7 @@ def holds(value: Any, condition: str) -> bool:
 
 def as_text(judged: Sequence[Judged]) -> str:
     """The ledger for a terminal: one line for each claim, and one more for each problem."""
-    width = max(len(entry.claim.id) for entry in judged)
+    width = max((len(entry.claim.id) for entry in judged), default=0)
     lines = []
     for entry in judged:
         mark = "!" if entry.problem else " "

@@ -3,9 +3,11 @@
 A parameters cell is a list of annotated assignments, each with a comment that ends in the allowed values::
 
     s: float = 1.0  # order of the preserved moment, in (0, 2]
-    activation: str = "relu"  # activation function, one of linear | relu | leaky_relu
+    activation: str = "relu"  # activation function, one of @activations
+    dataset: str = "digits"  # data set, one of digits | mnist
     gpu: bool = False  # whether to train on a CUDA device
 
+A set such as ``@activations`` stands for all names of a registry: `fracrepro.workflow.options` has the table.
 Papermill reads the same cell, but lets unknown names, wrong types and values out of range pass.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections.abc import Mapping
@@ -24,6 +27,7 @@ import yaml
 
 from fracrepro.arguments import Interval
 from fracrepro.errors import ArgumentError
+from fracrepro.workflow.options import option_set
 from fracrepro.workflow.project import unknown
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
@@ -100,8 +104,19 @@ def _yaml_float(value: Any) -> Any:
     """YAML 1.1 reads '1e-3' and 'nan' as text; a number typed by a person is a number here."""
     try:
         return float(value) if isinstance(value, str) else value
-    except ValueError:
+    except ValueError:  # not a number: the check that follows refuses it with the right words
         return value
+
+
+def parse_notebook(text: str, name: str) -> dict[str, Any]:
+    """Return a notebook's content; ArgumentError when the file holds something else."""
+    try:
+        notebook = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ArgumentError(f"notebook {name}: not valid JSON: {error}") from None
+    if not isinstance(notebook, dict) or not {"cells", "metadata"} <= notebook.keys():
+        raise ArgumentError(f"notebook {name}: need a notebook of format 4, with cells and metadata")
+    return notebook
 
 
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
@@ -118,10 +133,13 @@ def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     if len(cells) != 1:
         raise ArgumentError(f"notebook {name}: need exactly one cell tagged 'parameters', found {len(cells)}")
     source = "".join(cells[0]["source"])
-    comments = _comments(source)
+    try:
+        statements, comments = ast.parse(source).body, _comments(source)
+    except SyntaxError as error:
+        where = f"notebook {name}, parameters cell, line {error.lineno}"
+        raise ArgumentError(f"{where}: not valid Python: {error.msg}") from None
     parameters = [
-        _parameter(statement, comments.get(statement.end_lineno or 0, ""), name)
-        for statement in ast.parse(source).body
+        _parameter(statement, comments.get(statement.end_lineno or 0, ""), name) for statement in statements
     ]
     return {parameter.name: parameter for parameter in parameters}
 
@@ -149,19 +167,35 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
         raise ArgumentError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
     match = _RANGE.match(comment)
     if match is None and (entry != "bool" or not comment):
-        raise ArgumentError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
+        raise ArgumentError(
+            f"{where}: the comment must end in ', in [low, high]', ', one of a | b' or ', one of @set'"
+        )
     interval = match["interval"] if match else None
     options = match["options"] if match else None
+    try:
+        default = ast.literal_eval(statement.value)
+    except ValueError:  # an expression
+        raise ArgumentError(f"{where}: the default {ast.unparse(statement.value)} is no literal") from None
     parameter = Parameter(
         name=statement.target.id,
         type=kind,
-        default=ast.literal_eval(statement.value),
+        default=default,
         help=match["help"] if match else comment,
         interval=Interval.parse(interval) if interval else None,
-        options=tuple(option.strip() for option in options.split("|")) if options else None,
+        options=_options(options, where) if options else None,
     )
     parameter.check(parameter.default)
     return parameter
+
+
+def _options(text: str, where: str) -> tuple[str, ...]:
+    """The names in ``a | b``, or those of the registry behind ``@set``."""
+    if not text.startswith("@"):
+        return tuple(option.strip() for option in text.split("|"))
+    try:
+        return option_set(text.removeprefix("@"))
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from None
 
 
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:

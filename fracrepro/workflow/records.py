@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fracrepro.nn.experiments.gradient_tails import GradientTails
     from fracrepro.nn.experiments.protocol import Protocol
     from fracrepro.nn.experiments.sweep import Sweep
-    from fracrepro.nn.schemes import Scheme
+    from fracrepro.nn.schemes.base import Scheme
 
     Experiment = Protocol | Sweep | GradientTails
 
@@ -91,20 +91,13 @@ def settle(
 
 def _schemes(protocol: Protocol, names: Sequence[str], s: float | None) -> list[Scheme]:
     """The named schemes, or the protocol's, with the order `s` for the fractional one."""
-    from fracrepro import arguments
-    from fracrepro.nn.schemes import SCHEMES, Scheme
+    from fracrepro.nn import schemes
 
-    for name in names:
-        if name not in SCHEMES:
-            raise ArgumentError(unknown("scheme", name, SCHEMES))
-    chosen = list(dict.fromkeys(names)) or [scheme.name for scheme in protocol.schemes]
-    if s is not None and "fractional" not in chosen:
-        raise ArgumentError(f"s = {s!r}: need the scheme 'fractional' beside it, the only one with an order")
-    order = 1.0 if s is None else arguments.real("s", s, "[0, 2]")
-    return [
-        Scheme(name, s=order, formula="published") if name == "fractional" else Scheme(name)
-        for name in chosen
-    ]
+    chosen = names or [scheme.name for scheme in protocol.schemes]
+    if s is not None and not any("s" in schemes.options(name) for name in chosen):
+        ordered = ", ".join(repr(name) for name in schemes.names() if "s" in schemes.options(name))
+        raise ArgumentError(f"s = {s!r}: need a scheme with an order beside it: {ordered}")
+    return schemes.make_all(chosen, formula="published", **({} if s is None else {"s": s}))
 
 
 def run(

@@ -12,11 +12,15 @@ from pathlib import Path
 import yaml
 
 from fracrepro import files
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import FracreproError, MissingPackageError
 from fracrepro.workflow import claims
 from fracrepro.workflow.project import Project
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
+
+
+class BuildError(FracreproError):
+    """The book cannot be built: a verdict does not stand, or the builder complains."""
 
 
 def toc_notebooks(project: Project) -> list[str]:
@@ -43,7 +47,7 @@ def install_mathjax(project: Project) -> None:
     """Copy MathJax out of the package that carries it into the book's static files."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
-        raise ArgumentError("sphinx-mathjax-offline is not installed: pip install 'fracrepro[book]'")
+        raise MissingPackageError("sphinx-mathjax-offline", "book")
     source = Path(spec.origin).parent / "static" / "mathjax"
     target = project.root / "book" / "_static" / "mathjax"
     for name in _MATHJAX_FILES:
@@ -55,11 +59,11 @@ def install_mathjax(project: Project) -> None:
 
 
 def write_ledger(project: Project, profile: str) -> None:
-    """Judge the claims and write their tables for the book; RuntimeError when a verdict does not stand."""
+    """Judge the claims and write their tables for the book; BuildError when a verdict does not stand."""
     judged = claims.judge(project, profile)
     problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
     if problems:
-        raise RuntimeError("the ledger of claims does not stand:\n" + "\n".join(problems))
+        raise BuildError("the ledger of claims does not stand:\n" + "\n".join(problems))
     files.write_text(project.root / "book" / "_generated" / "claims.md", claims.as_tables(judged))
 
 
@@ -68,7 +72,7 @@ def build(project: Project, profile: str) -> None:
 
     A verdict that the evidence contradicts stops the build, and any warning is an error.
     An incremental build would keep stale numbers, so each build is a full one.
-    Raises RuntimeError with the end of the builder's output when it fails.
+    Raises BuildError with the end of the builder's output when it fails, MissingPackageError without it.
     """
     write_ledger(project, profile)
     install_mathjax(project)
@@ -76,7 +80,7 @@ def build(project: Project, profile: str) -> None:
         "jupyter-book"
     )
     if script is None:
-        raise ArgumentError("jupyter-book is not installed: pip install 'fracrepro[book]'")
+        raise MissingPackageError("jupyter-book", "book")
     site = project.site
     site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:
@@ -85,7 +89,7 @@ def build(project: Project, profile: str) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         built = Path(folder) / "_build" / "html"
         if result.returncode or not (built / "index.html").is_file():
-            raise RuntimeError(
+            raise BuildError(
                 f"jupyter-book failed ({result.returncode}):\n{_tail(result.stdout + result.stderr)}"
             )
         if site.exists():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fracrepro.errors import MissingPackageError
 from fracrepro.nn.data.base import DataError
 
 TIMEOUT = 30  # seconds without an answer or a byte, after which the next mirror is tried
@@ -19,9 +20,12 @@ def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
 
     Raises:
         DataError: when none does; says what each answered.
-        ImportError: when pooch is not installed.
+        MissingPackageError: when pooch is not installed.
     """
-    import pooch
+    try:
+        import pooch
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("pooch", "nn") from error
 
     failures = []
     for url in urls:

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from fracrepro.arguments import choice, distinct, integer, integers
 from fracrepro.errors import ArgumentError
-from fracrepro.nn import data
+from fracrepro.nn import data, schemes
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.protocol import MNIST, Protocol
-from fracrepro.nn.schemes import Scheme
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.checkpoints import read_checkpoint, write_checkpoint
 from fracrepro.nn.training.ensemble import Ensemble
@@ -177,7 +176,7 @@ def measure_gradient_tails(
             rows.append(figures)
     frame = pd.DataFrame(torch.cat(rows).numpy(), columns=list(FIGURES))
     index = [
-        (study.experiment, batch_size, scheme.name, scheme.s, seed, stage)
+        (study.experiment, batch_size, scheme.name, scheme.order, seed, stage)
         for batch_size in study.batch_sizes
         for stage in STAGES
         for seed in study.protocol.seeds
@@ -291,7 +290,7 @@ def _pooled(vectors: Tensor) -> float:
 GRADIENT_TAILS = GradientTails(  # ours: the authors' network and learning rate
     protocol=MNIST.replace(
         experiment="gradient_tails",
-        schemes=(Scheme("fractional", s=1.0, formula="exact"), Scheme("kaiming")),
+        schemes=(schemes.make("fractional", s=1.0, formula="exact"), schemes.make("kaiming")),
         seeds=range(6),
     ),
     batch_sizes=(1, 2, 8, 32, 128, 512),

@@ -10,7 +10,8 @@ from typing import Any
 from fracrepro.arguments import choice, distinct, integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data import NAMES
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import from_dict, make
+from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import Network
 
 __all__ = ["CIFAR10", "DIGITS", "MNIST", "PROTOCOLS", "Protocol"]
@@ -59,7 +60,7 @@ class Protocol:
         choice("dataset", self.dataset, NAMES)
         _instances("network", (self.network,), Network)
         object.__setattr__(self, "schemes", _instances("schemes", self.schemes, Scheme))
-        distinct("schemes", [(scheme.name, scheme.s) for scheme in self.schemes])
+        distinct("schemes", [(scheme.name, scheme.order) for scheme in self.schemes])
         distinct("seeds", list(self.seeds))
         seeds = integers("seeds", list(self.seeds), "[0, 2147483648)")
         object.__setattr__(self, "seeds", tuple(seeds.tolist()))
@@ -92,7 +93,7 @@ class Protocol:
         """Return plain dictionaries, lists and numbers, ready for JSON."""
         record = dataclasses.asdict(self)
         record["network"] |= {key: list(record["network"][key]) for key in ("image_shape", "channels")}
-        return record | {"schemes": list(record["schemes"]), "seeds": list(self.seeds)}
+        return record | {"schemes": [scheme.to_dict() for scheme in self.schemes], "seeds": list(self.seeds)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Protocol:
@@ -103,7 +104,7 @@ class Protocol:
         """
         try:
             network = Network(**record["network"])
-            schemes = tuple(Scheme(**scheme) for scheme in record["schemes"])
+            schemes = tuple(from_dict(scheme) for scheme in record["schemes"])
             return cls(**{**record, "network": network, "schemes": schemes})
         except (KeyError, TypeError) as error:
             raise ArgumentError(f"record: is no protocol ({error})") from error
@@ -118,9 +119,9 @@ def _instances(name: str, values: Any, kind: type) -> tuple:
 
 
 # s = 1 is the authors' default; their code has the expansion that "published" reproduces.
-_FRACTIONAL = Scheme("fractional", s=1.0, formula="published")
-_THREE = (_FRACTIONAL, Scheme("kaiming"), Scheme("xavier"))
-_FOUR = (*_THREE, Scheme("random_walk"))
+_FRACTIONAL = make("fractional", s=1.0, formula="published")
+_THREE = (_FRACTIONAL, make("kaiming"), make("xavier"))
+_FOUR = (*_THREE, make("random_walk"))
 
 MNIST = Protocol(  # every value from the authors' code, but for the seeds
     experiment="mnist",

@@ -13,7 +13,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.protocol import MNIST, Protocol
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.train import train
 
@@ -134,7 +134,7 @@ def train_sweep(
 
 def _mnist(experiment: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
     """Ours: three orders, 8 seeds, 5 epochs; s = 2 is Kaiming's scheme with the slope in its gain."""
-    orders = tuple(Scheme("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
+    orders = tuple(make("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
     protocol = MNIST.replace(experiment=experiment, schemes=orders, seeds=range(8), epochs=5)
     return Sweep(protocol, (*axes, ("negative_slope", (0.0, 0.01))))
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fracrepro.errors import FracreproError
 from fracrepro.files import atomic_writer
 from fracrepro.nn.experiments.protocol import Protocol
 from fracrepro.nn.training.ensemble import Ensemble
@@ -29,7 +30,7 @@ __all__ = ["CheckpointError", "Checkpoints", "read_checkpoint", "trained_paramet
 MAGIC = b"fracrepro checkpoint 1"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(FracreproError, RuntimeError):
     """A checkpoint is damaged, or belongs to another experiment."""
 
 
@@ -105,7 +106,7 @@ def trained_parameters(
         ensemble = Ensemble(protocol.network, protocol.schemes, seeds, "cpu")
         for tensor, saved in zip(ensemble.tensors, content["tensors"], strict=True):
             tensor.copy_(saved)
-        labels = [(scheme.name, scheme.s, seed) for seed in seeds for scheme in protocol.schemes]
+        labels = [(scheme.name, scheme.order, seed) for seed in seeds for scheme in protocol.schemes]
         runs |= {label: ensemble.parameters(model) for model, label in enumerate(labels)}
     if not runs:
         raise CheckpointError(f"{folder}: holds no checkpoint")

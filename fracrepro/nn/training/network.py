@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from fracrepro.arguments import integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import CLASSES
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes.base import NormalScheme, Scheme
+from fracrepro.nn.schemes.plan import Slot
+from fracrepro.theory.activations import LeakyReLU
 
 __all__ = ["Network", "build_module", "initial_parameters", "stream"]
 
@@ -107,7 +109,10 @@ def initial_parameters(network: Network, scheme: Scheme, seed: int) -> OrderedDi
 
     Source: the authors' code for the laws, our choice for the pairing.
     """
+    if not isinstance(scheme, NormalScheme):
+        raise ArgumentError(f"scheme = {scheme!r}: need one that scales normal draws")
     weights, biases, convolutions = (stream(seed, p) for p in ("weights", "biases", "convolutions"))
+    follows = LeakyReLU(network.negative_slope)
     parameters: OrderedDict[str, Tensor] = OrderedDict()
     for k, kernel in enumerate(network.conv_shapes):
         bound = 1 / math.sqrt(math.prod(kernel[1:]))
@@ -116,7 +121,7 @@ def initial_parameters(network: Network, scheme: Scheme, seed: int) -> OrderedDi
     for k, shape in enumerate(network.layer_shapes):
         z = torch.empty(shape).normal_(generator=weights)
         bound = 1 / math.sqrt(shape[1])
-        parameters[f"dense{k}.weight"] = z * scheme.std(shape, network.negative_slope)
+        parameters[f"dense{k}.weight"] = z * scheme.std(Slot(shape, follows))
         parameters[f"dense{k}.bias"] = torch.empty(shape[0]).uniform_(-bound, bound, generator=biases)
     return parameters
 

@@ -176,7 +176,8 @@ def _table(protocol: Protocol, lanes: list[Lane]) -> pd.DataFrame:
     frame.insert(0, "experiment", protocol.experiment)
     repeated = [run for run in runs for _ in range(protocol.epochs)]
     frame.insert(1, "scheme", [scheme.name for scheme, _ in repeated])
-    frame.insert(2, "s", np.array([np.nan if scheme.s is None else scheme.s for scheme, _ in repeated]))
+    orders = [np.nan if scheme.order is None else scheme.order for scheme, _ in repeated]
+    frame.insert(2, "s", np.array(orders))
     frame.insert(3, "seed", [seed for _, seed in repeated])
     frame.insert(4, "epoch", np.tile(np.arange(1, protocol.epochs + 1), len(runs)))
     return frame

@@ -5,13 +5,13 @@ import pytest
 
 from fracrepro.nn.experiments.protocol import DIGITS, MNIST
 from fracrepro.nn.experiments.sweep import SWEEPS, Sweep, train_sweep
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training.train import train
 
 SMALL = Sweep(
     DIGITS.replace(
         experiment="small",
-        schemes=[Scheme("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
+        schemes=[make("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
         seeds=range(2),
         epochs=1,
     ),

@@ -15,7 +15,7 @@ import torch
 from fracrepro import files
 from fracrepro.nn import data
 from fracrepro.nn.experiments.protocol import DIGITS
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training.checkpoints import CheckpointError, trained_parameters
 from fracrepro.nn.training.lanes import Lane
 from fracrepro.nn.training.network import Network, initial_parameters
@@ -23,7 +23,7 @@ from fracrepro.nn.training.train import train
 
 SMALL = DIGITS.replace(
     network=Network((1, 8, 8), depth=3, width=16),
-    schemes=(Scheme("kaiming"), Scheme("xavier")),
+    schemes=(make("kaiming"), make("xavier")),
     seeds=range(3),
     epochs=12,
 )
@@ -189,7 +189,7 @@ def test_trained_parameters_come_back_by_run(digits, tmp_path):
     train(SMALL.replace(epochs=1, learning_rate=1e-30), digits, checkpoint=tmp_path)
     runs = trained_parameters(tmp_path)
     assert set(runs) == {(scheme.name, None, seed) for scheme in SMALL.schemes for seed in SMALL.seeds}
-    expected = initial_parameters(SMALL.network, Scheme("xavier"), 1)
+    expected = initial_parameters(SMALL.network, make("xavier"), 1)
     for name, parameter in runs["xavier", None, 1].items():
         assert torch.equal(parameter, expected[name])
 

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch.func import functional_call, grad, vmap
 
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training.gradients import LayerGradients, gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.network import Network, build_module, initial_parameters
 
@@ -15,7 +15,7 @@ NETWORK = Network((1, 4, 4), depth=5, width=6, negative_slope=0.1)
 
 @pytest.fixture(scope="module")
 def case():
-    start = initial_parameters(NETWORK, Scheme("kaiming"), 3)
+    start = initial_parameters(NETWORK, make("kaiming"), 3)
     parameters = {name: tensor.double() for name, tensor in start.items()}
     generator = torch.Generator().manual_seed(0)
     images = torch.empty(40, 1, 4, 4, dtype=torch.float64).normal_(generator=generator)
