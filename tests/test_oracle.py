@@ -111,12 +111,21 @@ def test_orders_outside_the_integral(s):
         oracle.moment(s, 3, RELU)
 
 
+def mixture_log_moments(width, activation):
+    """Given n live neurons of amplitude a, log R² - log a² has mean log 2 + ψ(n/2) and variance ψ'(n/2)."""
+    amplitude, live = oracle._live_neurons(width, activation)
+    means = {n: mp.log(2) + mp.digamma(mp.mpf(n) / 2) for n in live}
+    mean = mp.fsum(w * means[n] for n, w in live.items())
+    variance = mp.fsum(w * (mp.psi(1, mp.mpf(n) / 2) + (means[n] - mean) ** 2) for n, w in live.items())
+    return mean / 2 + mp.log(amplitude), variance / 4
+
+
 @pytest.mark.parametrize("name", ONE_AMPLITUDE)
 @pytest.mark.parametrize("width", [2, 64])
 def test_log_moments_by_frullani_and_by_the_mixture(name, width):
     activation = ONE_AMPLITUDE[name]
     for integral, mixture in zip(
-        oracle.log_moments(width, activation), oracle.mixture_log_moments(width, activation), strict=True
+        oracle.log_moments(width, activation), mixture_log_moments(width, activation), strict=True
     ):
         assert abs(integral - mixture) < mp.mpf(10) ** -25
 
@@ -173,3 +182,36 @@ def test_routes_that_need_one_amplitude_or_fixed_slopes_say_so():
         oracle.product_probability(1, 2, 3, LEAKY)
     with pytest.raises(ArgumentError, match="fixed slopes"):
         oracle.mixture_moment(1, 3, RANDOM)
+
+
+@pytest.mark.parametrize("activation", [RELU, LEAKY, SimpleNamespace(activation=LINEAR, p=0.25)])
+def test_orthogonal_mixture_has_the_moments_of_the_orthogonal_layer(activation):
+    """E R^s = ∫ s x^(s-1) P(R > x) dx given survival."""
+    width, s = 3, mp.mpf("1.5")
+    top = max(abs(part.high) for part in oracle.pieces(activation))
+
+    def integrand(x):
+        tail = oracle.mixture_probability(x, width, activation, weights="orthogonal", upper=True)
+        return s * x ** (s - 1) * tail
+
+    with mp.workdps(15):
+        low = min((part.high for part in oracle.pieces(activation) if part.high), default=top)
+        integral = mp.quad(integrand, sorted({mp.mpf(0), low, top}))
+    moment = oracle.mixture_moment(s, width, activation, weights="orthogonal")
+    assert close(integral, moment / (1 - oracle.death(width, activation)), 9)
+
+
+def test_moments_over_layers_that_keep_enough_neurons():
+    """Orders that are infinite over all layers; one neuron of a linear layer with dropout, by hand."""
+    half = SimpleNamespace(activation=LINEAR, p=0.5)
+    by_hand = (
+        mp.mpf(2) ** -3 * (3 * oracle.chi_moment(-1.5, 2) + oracle.chi_moment(-1.5, 3)) / 2 ** mp.mpf(1.5)
+    )
+    assert close(oracle.mixture_moment(-1.5, 3, half, fewest=2), by_hand)
+
+
+def test_a_mask_may_be_part_of_the_slopes():
+    masked = SimpleNamespace(
+        slopes=SimpleNamespace(positive=(4 / 3, 4 / 3), negative=(1 / 3, 1 / 3), kept=0.75)
+    )
+    assert close(oracle.transform(mp.mpf(2), masked), oracle.transform(mp.mpf(2), DROPPED), 14)

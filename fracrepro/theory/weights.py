@@ -79,7 +79,11 @@ class Weights(ABC):
 
 @dataclass(frozen=True)
 class Gaussian(Weights):
-    """Independent N(0, σ²) weights: R² = χ²_n V."""
+    """Independent N(0, σ²) weights: R² = χ²_n V.
+
+    Source:
+        The abstract; derived on page 02, thm-moment.
+    """
 
     name = "gaussian"
     bounded = False
@@ -130,7 +134,11 @@ class Gaussian(Weights):
 
 @dataclass(frozen=True)
 class Orthogonal(Weights):
-    """σ times a Haar-orthogonal matrix: R² = V."""
+    """σ times a Haar-orthogonal matrix: R² = V.
+
+    Source:
+        Derived on page 02, thm-moment: the image of a vector has the same direction in law.
+    """
 
     name = "orthogonal"
     bounded = True
@@ -188,7 +196,13 @@ _LAWS: dict[str, Weights] = {weights.name: weights for weights in (GAUSSIAN, ORT
 
 
 def law(weights: str) -> Weights:
-    """Return the law called `weights`; ArgumentError for another name.
+    """Return the law called `weights`.
+
+    Args:
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Raises:
+        ArgumentError: for another name.
 
     >>> law("orthogonal").mean_square(64, 0.5)   # E V = E C, whatever the width
     array(0.5)

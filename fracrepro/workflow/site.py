@@ -70,11 +70,15 @@ def write_ledger(project: Project, profile: str) -> None:
 def build(project: Project, profile: str) -> None:
     """Build the book from current executed notebooks; the old site stands until the new one is whole.
 
-    A verdict that the evidence contradicts stops the build, and any warning is an error.
+    A verdict that the evidence contradicts stops the build, as does a law that misses its promised accuracy,
+    and any warning is an error.
     An incremental build would keep stale numbers, so each build is a full one.
     Raises BuildError with the end of the builder's output when it fails, MissingPackageError without it.
     """
+    from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath
+
     write_ledger(project, profile)
+    numerics_table.write(project)
     install_mathjax(project)
     script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-book"
