@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-    from fracrepro.nn.experiments.protocol import Protocol
+    from fracrepro.nn.training.settings import Settings
 
 
 def table(
@@ -30,7 +30,7 @@ def table(
     return styler if index else styler.hide(axis="index")
 
 
-def protocol_table(recorded: Protocol, live: Protocol) -> Styler:
+def protocol_table(recorded: Settings, live: Settings) -> Styler:
     """Return the settings of two protocols side by side: the record's, and those of a page's own training."""
     import pandas as pd
 
@@ -38,7 +38,7 @@ def protocol_table(recorded: Protocol, live: Protocol) -> Styler:
     return table(pd.DataFrame(columns))
 
 
-def _settings(protocol: Protocol) -> dict[str, str]:
+def _settings(protocol: Settings) -> dict[str, str]:
     """What decides a training, in words."""
     net = protocol.network
     blocks = [f"{n_out}×{n_in}×{k}×{k}" for n_out, n_in, k, _ in net.conv_shapes]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fracrepro.errors import ArgumentError
-from fracrepro.workflow.project import unknown
+from fracrepro.arguments import choice
 
 __all__ = ["SETS", "option_set"]
 
@@ -46,9 +45,9 @@ def _downloads() -> tuple[str, ...]:
 
 
 def _experiments() -> tuple[str, ...]:
-    from fracrepro.workflow.records import experiments
+    from fracrepro.nn.experiments.registry import EXPERIMENTS
 
-    return tuple(experiments())
+    return tuple(EXPERIMENTS)
 
 
 SETS: dict[str, Callable[[], tuple[str, ...]]] = {
@@ -69,6 +68,4 @@ def option_set(name: str) -> tuple[str, ...]:
         ArgumentError: for a set that does not exist; the message suggests the nearest one.
         ModuleNotFoundError: when the registry needs a package that is not installed.
     """
-    if name not in SETS:
-        raise ArgumentError(unknown("option set", name, SETS))
-    return SETS[name]()
+    return SETS[choice("option set", name, tuple(SETS))]()
