@@ -107,7 +107,7 @@ def initialize_(
         raise ArgumentError(_refusal(chosen, refused))
     filled = [entry for entry in entries if not entry.refusal]
     biases = [] if bias == "keep" else _biases(filled, left)
-    _warn(filled)
+    _warn(filled, refused)
     _carry_out(chosen, plan, filled, biases, generator)
     left |= {id(entry.tensor): f"left alone: {entry.refusal}" for entry in refused}
     return _report(chosen, parameters, found, left, filled, biases)
@@ -198,9 +198,9 @@ def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
     )
 
 
-def _warn(filled: Sequence[Entry]) -> None:
-    """Warn where nothing is initialized, and where the order of the modules may hide an activation."""
-    if not filled:
+def _warn(filled: Sequence[Entry], refused: Sequence[Entry]) -> None:
+    """Warn where there is nothing to initialize, and where the order of modules may hide an activation."""
+    if not filled and not refused:
         warnings.warn("nothing is initialized; the notes of the report say why", UserWarning, stacklevel=3)
     unseen = [entry.layer for entry in filled if entry.slot is not None and UNSEEN in entry.slot.note]
     if unseen:
