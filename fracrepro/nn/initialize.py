@@ -17,9 +17,10 @@ from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import schemes
 from fracrepro.nn.schemes.base import Scheme
-from fracrepro.nn.schemes.plan import Entry, Plan
+from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
 from fracrepro.nn.tracing.order import UNSEEN, is_layer
+from fracrepro.theory.activations import Activation, Linear, activation, check_activation
 
 __all__ = ["initialize_"]
 
@@ -45,6 +46,7 @@ def initialize_(
     generator: torch.Generator | None = None,
     bias: Literal["zero", "keep"] = "zero",
     include: Include | None = None,
+    last: str | Activation = "linear",
     untreatable: Literal["raise", "keep"] = "raise",
     **options: Any,
 ) -> pd.DataFrame:
@@ -53,7 +55,7 @@ def initialize_(
     The scheme sees each linear layer and convolution with its fans and the activation that follows it.
     With a batch, what follows is seen in one run of the model in training mode; without one, or where that
     run does not come by, it is read off the order of the modules.
-    Where nothing follows, as after the last layer, the layer counts as linear.
+    Where nothing follows, the layer counts as linear; after the last layer `last` may say otherwise.
     Everything is planned and checked before the first parameter changes, and all but the weights and biases
     that the report names stays as it was: modes, buffers, ``.grad``, hooks, and the global generators if
     `generator` is given.
@@ -65,6 +67,7 @@ def initialize_(
         generator: source of the draws; None takes torch's global one, as `torch.nn.init` does.
         bias: ``"zero"`` sets the biases of the layers that are initialized to zero, ``"keep"`` keeps them.
         include: is called with the name and the module of each layer; False leaves it alone.
+        last: the activation that counts as following the last layers where none does, or its name.
         untreatable: ``"raise"`` refuses a model with a layer that the scheme cannot serve, ``"keep"`` leaves
             that layer alone.
         **options: options of the scheme, where `scheme` is a name.
@@ -77,9 +80,9 @@ def initialize_(
         What was left alone has NaN there, no scheme, and a note that says why.
 
     Raises:
-        ArgumentError: before anything changes, for an unknown scheme or option, a model without parameters or
-            with parameters on the meta device, a batch that the model does not accept, and a layer that the
-            scheme cannot serve.
+        ArgumentError: before anything changes, for an unknown scheme, option or activation, a model without
+            parameters or with parameters on the meta device, a batch that the model does not accept, and a
+            layer that the scheme cannot serve.
 
     Source:
         The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
@@ -92,7 +95,10 @@ def initialize_(
     chosen = _scheme(scheme, options)
     parameters = _parameters(model)
     _check(chosen, batch, generator, bias, include, untreatable)
+    output = activation(last) if isinstance(last, str) else check_activation("last", last)
     found = find(model, batch)
+    if not isinstance(output, Linear):
+        found.slots = {key: _ends_with(slot, output) for key, slot in found.slots.items()}
     left = {key: why for key, each in parameters.items() if (why := _left_alone(each, found, include))}
     slots = {
         key: replace(found.slots[key], layer=each.layer, parameter=each.name, module=each.module)
@@ -159,6 +165,16 @@ def _check(
         raise ArgumentError(f"include = {include!r}: need a function of a layer's name and module")
     if scheme.needs_data and batch is None:
         raise ArgumentError(f"batch = None: the scheme {scheme.name!r} needs one")
+
+
+def _ends_with(slot: Slot, output: Activation) -> Slot:
+    """The slot with this activation behind it, if it is a last one without any."""
+    bare = slot.last and slot.follows is None and not slot.reason
+    return (
+        replace(slot, follows=output, note="; ".join(filter(None, [slot.note, "by choice"])))
+        if bare
+        else slot
+    )
 
 
 def _left_alone(parameter: _Parameter, found: Found, include: Include | None) -> str:
