@@ -99,7 +99,8 @@ def initialize_(
     found = find(model, batch)
     if not isinstance(output, Linear):
         found.slots = {key: _ends_with(slot, output) for key, slot in found.slots.items()}
-    left = {key: why for key, each in parameters.items() if (why := _left_alone(each, found, include))}
+    used = {*found.slots, *(id(slot.bias) for slot in found.slots.values())}
+    left = {key: why for key, each in parameters.items() if (why := _left_alone(each, found, used, include))}
     slots = {
         key: replace(found.slots[key], layer=each.layer, parameter=each.name, module=each.module)
         for key, each in parameters.items()
@@ -177,7 +178,7 @@ def _ends_with(slot: Slot, output: Activation) -> Slot:
     )
 
 
-def _left_alone(parameter: _Parameter, found: Found, include: Include | None) -> str:
+def _left_alone(parameter: _Parameter, found: Found, used: set[int], include: Include | None) -> str:
     """Why no scheme may fill a parameter; empty if one may."""
     key, tensor = id(parameter.tensor), parameter.tensor
     if include is not None and not include(parameter.layer, parameter.module):
@@ -190,7 +191,7 @@ def _left_alone(parameter: _Parameter, found: Found, include: Include | None) ->
         return f"{tensor.dtype}: no law"
     if tensor.numel() == 0:
         return "empty"
-    if key in found.slots or key in {id(slot.bias) for slot in found.slots.values()}:
+    if key in used:
         return ""
     if is_layer(parameter.module):
         return "its weight is left alone" if parameter.name == "bias" else "a weight is computed from it"
