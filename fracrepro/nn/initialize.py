@@ -6,8 +6,9 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -19,9 +20,6 @@ from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Plan
 from fracrepro.nn.tracing import Found, find
 from fracrepro.nn.tracing.order import UNSEEN, is_layer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["initialize_"]
 
@@ -109,7 +107,7 @@ def initialize_(
         raise ArgumentError(_refusal(chosen, refused))
     filled = [entry for entry in entries if not entry.refusal]
     biases = [] if bias == "keep" else _biases(filled, left)
-    _warn_of_unseen(filled)
+    _warn(filled)
     _carry_out(chosen, plan, filled, biases, generator)
     left |= {id(entry.tensor): f"left alone: {entry.refusal}" for entry in refused}
     return _report(chosen, parameters, found, left, filled, biases)
@@ -200,8 +198,10 @@ def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
     )
 
 
-def _warn_of_unseen(filled: Iterable[Entry]) -> None:
-    """Warn where the order of the modules may hide an activation."""
+def _warn(filled: Sequence[Entry]) -> None:
+    """Warn where nothing is initialized, and where the order of the modules may hide an activation."""
+    if not filled:
+        warnings.warn("nothing is initialized; the notes of the report say why", UserWarning, stacklevel=3)
     unseen = [entry.layer for entry in filled if entry.slot is not None and UNSEEN in entry.slot.note]
     if unseen:
         names = ", ".join(map(repr, unseen[:3])) + (", …" if len(unseen) > 3 else "")
@@ -238,8 +238,6 @@ def _report(
     biases: Sequence[Tensor],
 ) -> pd.DataFrame:
     """One row a parameter."""
-    import pandas as pd
-
     entries = {id(entry.tensor): entry for entry in filled}
     zeroed = {id(tensor) for tensor in biases}
     owners = {id(slot.bias): key for key, slot in found.slots.items() if slot.bias is not None}
