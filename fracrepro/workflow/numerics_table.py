@@ -167,7 +167,7 @@ def _moments_of_random_slopes() -> Iterable[Any]:
             yield moment(s, width, phi) / oracle.moment(s, width, phi, dps=16) - 1
 
 
-@_row("log-moments", "mean and variance of the log", _QUADRATURE, "both", 1e-12)
+@_row("log-moments", "mean and variance of the log", _QUADRATURE, "absolute, relative", 1e-12)
 def _log_moments() -> Iterable[Any]:
     """Mean of log R absolutely, its variance relatively."""
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.RReLU(), act.Dropout(act.LeakyReLU(0.25), 0.25)):
@@ -263,7 +263,7 @@ def _products(upper: bool, orders: tuple[float, ...], relative: bool) -> Iterabl
             yield (values(x) - exact) / (exact if relative else 1)
 
 
-@_row("inversion", "pdf of 2 and 3 layers", "its derivative", "relative", 1e-6)
+@_row("inversion", "pdf of 2 and 3 layers", "derivative of the G-function", "relative", 1e-6)
 def _densities() -> Iterable[Any]:
     """The density in the middle of the law of a product, by differentiating the G-function, relatively."""
     for depth, width, phi in ((3, 2, act.Linear()), (2, 3, act.ReLU())):
