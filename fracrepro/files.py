@@ -87,7 +87,7 @@ def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
         OSError: when the file cannot be read.
     """
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _umask() -> int:

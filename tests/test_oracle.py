@@ -40,6 +40,8 @@ def test_brings_nothing_of_the_theory():
     package = "import sys, fracrepro; print([m for m in sys.modules if m.startswith('fracrepro.')])"
     alone = subprocess.run([sys.executable, "-c", package], capture_output=True, text=True, check=True)
     assert names - set(eval(alone.stdout)) == {"fracrepro.oracle"}
+    light = "import sys, fracrepro; print('mpmath' in sys.modules)"
+    assert "False" in subprocess.run([sys.executable, "-c", light], capture_output=True, text=True).stdout
 
 
 def test_three_ways_to_say_an_activation():

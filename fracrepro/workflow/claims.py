@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks
-from fracrepro.workflow.project import Project, unknown
+from fracrepro.workflow.project import Project
 
 SOURCES = ("abstract", "authors' code", "derived here")
 KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
@@ -84,7 +85,11 @@ class Judged:
 
 
 def load(path: Path) -> list[Claim]:
-    """Read the declared claims; raises ArgumentError for a malformed one and for an id that comes twice."""
+    """Read the declared claims.
+
+    Raises:
+        ArgumentError: for a malformed claim, and for an id that comes twice.
+    """
     claims = [_claim(entry, path) for entry in _entries(path)]
     ids = [claim.id for claim in claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
@@ -111,8 +116,7 @@ def _claim(entry: Any, path: Path) -> Claim:
     if not isinstance(entry, dict):
         raise ArgumentError(f"{path.name}: {entry!r}: need a mapping of {', '.join(known)}")
     for name in entry:
-        if name not in known:
-            raise ArgumentError(f"{path.name}: {unknown('field of a claim', str(name), known)}")
+        choice(f"{path.name}: field of a claim", name, tuple(known))
     for name, needed in known.items():
         if needed and name not in entry:
             raise ArgumentError(f"{path.name}: claim {entry.get('id', '?')}: {name} is missing")
@@ -140,11 +144,18 @@ def judge(project: Project, profile: str, folder: Path | None = None) -> list[Ju
 def _judge_one(claim: Claim, folder: Path, stale: Mapping[str, str]) -> Judged:
     if not claim.evidence:
         return Judged(claim, {})
-    record = folder / f"{claim.evidence}.json"
-    reported = json.loads(record.read_text())["values"] if record.is_file() else {}
+    reported = _reported(folder / f"{claim.evidence}.json")
     values = {name: reported[name] for name in claim.holds if name in reported}
     problems = [stale[claim.evidence]] if claim.evidence in stale else list(_contradictions(claim, reported))
     return Judged(claim, values, "; ".join(problems))
+
+
+def _reported(record: Path) -> dict[str, Any]:
+    """The values in a record; none where it cannot be read, which also makes it stale."""
+    try:
+        return json.loads(record.read_text())["values"]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        return {}
 
 
 def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
@@ -156,7 +167,11 @@ def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
 
 
 def holds(value: Any, condition: str) -> bool:
-    """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``."""
+    """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``.
+
+    Raises:
+        ArgumentError: for a condition of another form.
+    """
     match = _CONDITION.fullmatch(condition)
     if match is None:
         raise ArgumentError(f"condition = {condition!r}: need '<= 0.1', 'is true' or the like")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,9 +15,6 @@ from fracrepro.theory import activations
 from fracrepro.workflow.choices import OneOf
 from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
 _FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
@@ -171,28 +168,20 @@ def train(name: str, profile: str, device: str, out: Path | None, **changes: Any
     NAME is that of a data set for the comparison of schemes on it, or that of a sweep or a measurement.
     The full protocol goes to the project's recorded results; anything else needs --out.
     """
+    from fracrepro.nn.experiments.registry import experiment
     from fracrepro.workflow import records
 
-    experiment = records.settle(name, profile, **changes)
+    full = experiment(name)
+    chosen = full.settle(profile, **changes)
     if out is None:
-        if experiment != records.settle(name):
+        if chosen != full:
             raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
     files.writable_folder("out", out)
-    results = records.run(experiment, out, device=device)
-    if "epoch" in results:
-        _say_accuracies(results)
+    results = records.run(chosen, out, device=device)
+    for line in chosen.summary(results):
+        click.echo(line)
     click.echo(f"the record: {out / name}.csv")
-
-
-def _say_accuracies(results: pd.DataFrame) -> None:
-    """One line per scheme and cell of a sweep."""
-    last = results[results["epoch"] == results["epoch"].max()]
-    of_a_run = ("experiment", "seed", "epoch", "train_loss", "train_accuracy", "test_loss", "seconds")
-    labels = [name for name in last.columns if name not in (*of_a_run, "test_accuracy")]
-    for label, group in last.groupby(labels, sort=False, dropna=False):
-        words = " ".join(f"{key}={value}" for key, value in zip(labels, label, strict=True) if value == value)
-        click.echo(f"{words}: test accuracy {group['test_accuracy'].mean():.4f} over {len(group)} runs")
 
 
 @main.command("schemes")
@@ -201,9 +190,8 @@ def schemes_command() -> None:
     from fracrepro.nn import schemes
 
     for row in schemes.table().to_dict("records"):
-        marks = [words for key, words in (("needs_data", "needs data"),) if row[key]]
-        marks += [] if row["random"] else ["draws nothing"]
-        click.echo(f"{row['name']:<12} {row['label']}; {'; '.join([row['source'], *marks])}")
+        marks = ("needs a batch" if row["needs_data"] else "", "" if row["random"] else "draws nothing")
+        click.echo(f"{row['name']:<12} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
         for option in filter(None, row["options"].split("; ")):
             click.echo(f"{'':<12}   {option}")
 
@@ -277,6 +265,17 @@ def claims_command(profile: str, as_json: bool, readme: bool) -> None:
         click.echo(claims.as_text(judged))
     if any(entry.problem for entry in judged):
         sys.exit(1)
+
+
+@main.command("new-page")
+@click.argument("name")
+def new_page_command(name: str) -> None:
+    """Make a page that passes the suite: notebook, test, place in the book, example of a claim."""
+    from fracrepro.workflow.newpage import new_page
+
+    project = Project.find()
+    for path in new_page(project, name):
+        click.echo(f"wrote {path.relative_to(project.root)}")
 
 
 @main.command()

@@ -54,7 +54,9 @@ def execute(task: Task) -> Outcome:
     """Execute `task` in a fresh kernel and return the notebook with its record in the metadata.
 
     A failing cell gives an Outcome whose `error` names the cell and the exception.
-    Raises OtherCodeError when this machine's package differs from the one that made the task.
+
+    Raises:
+        OtherCodeError: when this machine's package differs from the one that made the task.
     """
     if provenance.package_digest() != task.package_digest:
         raise OtherCodeError(

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import parameters, provenance, sources
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
-from fracrepro.workflow.project import Project, unknown
+from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
 
@@ -53,11 +54,14 @@ class Run:
 
 
 def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
-    """Settle a notebook's parameters and its content hash; raises ArgumentError before any kernel starts."""
+    """Settle a notebook's parameters and its content hash.
+
+    Raises:
+        ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed.
+    """
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
-    if profile not in profiles:
-        raise ArgumentError(unknown("profile", profile, profiles))
+    choice("profile", profile, tuple(profiles))
     source = path.read_text()
     notebook = parameters.parse_notebook(source, name)
     try:
@@ -102,13 +106,25 @@ def run(
     scheduler: str | None = None,
     force: bool = False,
 ) -> list[Outcome]:
-    """Execute the notebooks `names` (default: all) that are not current, and return what came of each.
+    """Execute the notebooks that are not current, and return what came of each.
 
-    Every success leaves `NAME.ipynb` and `NAME.json` in `output` (default: the book), written when it ends.
+    Every success leaves `NAME.ipynb` and `NAME.json`, written when it ends.
     A failure leaves `NAME.failed.ipynb` instead and touches no page.
-    One notebook runs in this process; several run side by side on a local Dask cluster of `jobs` workers
-    (default: one a core), or on the cluster behind `scheduler`.
-    Raises ArgumentError for unknown names and parameters that a contract refuses, before any kernel starts.
+    One notebook runs in this process; several run side by side on Dask.
+
+    Args:
+        project: where the notebooks are.
+        names: which ones; none means all.
+        profile: a name in `notebooks/profiles.yml`.
+        overrides: parameters in place of the profile's, as text or values, for every notebook.
+        output: where the results go; None means the book.
+        jobs: workers of a local cluster; None means one a core.
+        scheduler: the address of a cluster that is used instead.
+        force: whether to execute also what is current.
+
+    Raises:
+        ArgumentError: before any kernel starts: for unknown names, for parameters that a contract refuses,
+            for a folder that cannot be written, and where no scheduler answers.
     """
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]

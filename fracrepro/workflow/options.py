@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fracrepro.errors import ArgumentError
-from fracrepro.workflow.project import unknown
+from fracrepro.arguments import choice
 
 __all__ = ["SETS", "option_set"]
 
@@ -25,6 +24,19 @@ def _schemes() -> tuple[str, ...]:
     from fracrepro.nn import schemes
 
     return schemes.names()
+
+
+def _normal_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+    from fracrepro.nn.schemes.base import NormalScheme
+
+    return tuple(name for name in schemes.names() if issubclass(schemes.get(name), NormalScheme))
+
+
+def _trainable_schemes() -> tuple[str, ...]:
+    from fracrepro.nn.training.start import startable
+
+    return startable()
 
 
 def _formulas() -> tuple[str, ...]:
@@ -46,15 +58,17 @@ def _downloads() -> tuple[str, ...]:
 
 
 def _experiments() -> tuple[str, ...]:
-    from fracrepro.workflow.records import experiments
+    from fracrepro.nn.experiments.registry import EXPERIMENTS
 
-    return tuple(experiments())
+    return tuple(EXPERIMENTS)
 
 
 SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
+    "normal_schemes": _normal_schemes,  # those that differ by one factor a layer
+    "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
     "formulas": _formulas,
     "datasets": _datasets,
     "downloads": _downloads,
@@ -69,6 +83,4 @@ def option_set(name: str) -> tuple[str, ...]:
         ArgumentError: for a set that does not exist; the message suggests the nearest one.
         ModuleNotFoundError: when the registry needs a package that is not installed.
     """
-    if name not in SETS:
-        raise ArgumentError(unknown("option set", name, SETS))
-    return SETS[name]()
+    return SETS[choice("option set", name, tuple(SETS))]()

@@ -25,10 +25,9 @@ from typing import Any
 
 import yaml
 
-from fracrepro.arguments import Interval
+from fracrepro.arguments import Interval, choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.options import option_set
-from fracrepro.workflow.project import unknown
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 _RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
@@ -70,7 +69,11 @@ class Parameter:
         return self.check(value, shown=text)
 
     def check(self, value: Any, shown: Any = None) -> Any:
-        """Return `value` with the declared type; ArgumentError names it and the allowed values."""
+        """Return `value` with the declared type.
+
+        Raises:
+            ArgumentError: when it is not allowed; names it, as `shown` where given, and what is allowed.
+        """
         shown = value if shown is None else shown
         if not self._is_list:
             return self._check_entry(value, shown)
@@ -109,7 +112,11 @@ def _yaml_float(value: Any) -> Any:
 
 
 def parse_notebook(text: str, name: str) -> dict[str, Any]:
-    """Return a notebook's content; ArgumentError when the file holds something else."""
+    """Return a notebook's content.
+
+    Raises:
+        ArgumentError: when the file holds something else.
+    """
     try:
         notebook = json.loads(text)
     except json.JSONDecodeError as error:
@@ -122,8 +129,9 @@ def parse_notebook(text: str, name: str) -> dict[str, Any]:
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     """Return the parameters that a notebook (parsed JSON) declares in its one cell tagged `parameters`.
 
-    Raises ArgumentError when there is not exactly one such cell, or when a line in it is not a typed, literal
-    assignment with a comment that ends in the allowed values.
+    Raises:
+        ArgumentError: when there is not exactly one such cell, or when a line in it is not a typed, literal
+            assignment with a comment that ends in the allowed values.
     """
     cells = [
         cell
@@ -199,7 +207,11 @@ def _options(text: str, where: str) -> tuple[str, ...]:
 
 
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return profile → notebook → parameters from `profiles.yml`; ArgumentError when malformed."""
+    """Return profile → notebook → parameters from `profiles.yml`.
+
+    Raises:
+        ArgumentError: when the file is malformed.
+    """
     try:
         profiles = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
@@ -217,14 +229,14 @@ def resolve(
     """Return every declared parameter's value: default, then `profile`, then `overrides`.
 
     Values that are text are parsed by the declared type, as a command line's are.
-    Raises ArgumentError for an unknown name, a wrong type or a value out of its declared range.
+
+    Raises:
+        ArgumentError: for an unknown name, a wrong type or a value out of its declared range.
     """
     values = {name: parameter.default for name, parameter in contract.items()}
     for source in (profile, overrides):
         for name, value in source.items():
-            if name not in contract:
-                raise ArgumentError(unknown("parameter", name, contract))
-            parameter = contract[name]
+            parameter = contract[choice("parameter", name, tuple(contract))]
             is_text = source is overrides and isinstance(value, str)
             values[name] = parameter.parse(value) if is_text else parameter.check(value)
     return values

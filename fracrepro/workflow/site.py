@@ -59,7 +59,11 @@ def install_mathjax(project: Project) -> None:
 
 
 def write_ledger(project: Project, profile: str) -> None:
-    """Judge the claims and write their tables for the book; BuildError when a verdict does not stand."""
+    """Judge the claims and write their tables for the book.
+
+    Raises:
+        BuildError: when a verdict does not stand.
+    """
     judged = claims.judge(project, profile)
     problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
     if problems:
@@ -73,10 +77,16 @@ def build(project: Project, profile: str) -> None:
     A verdict that the evidence contradicts stops the build, as does a law that misses its promised accuracy,
     and any warning is an error.
     An incremental build would keep stale numbers, so each build is a full one.
-    Raises BuildError with the end of the builder's output when it fails, MissingPackageError without it.
+
+    Raises:
+        BuildError: when the builder fails, with the end of its output, or when a verdict does not stand.
+        MissingPackageError: without the packages that build it.
+        ArgumentError: when the folder of the site cannot be written.
     """
     from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath
 
+    site = project.site
+    files.writable_folder("project", site.parent)
     write_ledger(project, profile)
     numerics_table.write(project)
     install_mathjax(project)
@@ -85,8 +95,6 @@ def build(project: Project, profile: str) -> None:
     )
     if script is None:
         raise MissingPackageError("jupyter-book", "book")
-    site = project.site
-    site.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:
         command = [script, "build", str(project.root), "--path-output", folder]
         command += ["--all", "-W", "-n", "--keep-going", "-q"]

@@ -9,7 +9,7 @@ files of now.  What a kernel leaves to another process is not seen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # The rest of the command line decides when a page is made, not what is in it.
 MACHINERY = ("fracrepro.workflow.execution",)
 
+_SEARCH = b"pkgutil.iter_modules(__path__"  # what a package that finds its own modules has in its source
 _TAG = "fracrepro-probe"
 _KEY = "fracrepro_sources"
 _PROBE = f"""
@@ -51,12 +52,19 @@ class OtherPackageError(FracreproError):
 
 
 def source_digests() -> dict[str, str]:
-    """Return the sha256 of every source file of the package, by the name of its module."""
-    return {_module(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _files()}
+    """Return the sha256 of every source file of the package, by the name of its module.
 
-
-def _files() -> Iterator[Path]:
-    yield from sorted(PACKAGE.rglob("*.py"))
+    A package that searches its folder for modules, as a registry does, also depends on which there are: their
+    names have a digest under ``package.*``.
+    """
+    contents = {path: path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
+    digests = {_module(path): hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    for path, content in contents.items():
+        if path.name == "__init__.py" and _SEARCH in content:
+            package = _module(path)
+            inside = "\n".join(name for name in sorted(digests) if name.rpartition(".")[0] == package)
+            digests[f"{package}.*"] = hashlib.sha256(inside.encode()).hexdigest()
+    return digests
 
 
 def _module(path: Path) -> str:
@@ -101,34 +109,12 @@ def _is_probe(cell: Mapping[str, Any]) -> bool:
 
 
 def used(modules: Iterable[str], digests: Mapping[str, str]) -> dict[str, str]:
-    """Return what a page depends on: the hash of each module that it used, ready for its record.
-
-    A package whose modules were all loaded may have been searched for them, as registries are: then its list
-    of modules counts too, under ``package.*``, and a new module in it makes the page stale.
-    """
-    names = {*modules, *MACHINERY} & digests.keys()
-    found = {name: digests[name] for name in sorted(names)}
-    for name in sorted(names):
-        children = _children(name, digests)
-        if children and names.issuperset(children):
-            found[f"{name}.*"] = _listing(children)
-    return found
+    """Return what a page depends on: the digest of each module that it used, ready for its record."""
+    names = {*modules, *MACHINERY}
+    names |= {f"{name}.*" for name in names}
+    return {name: digests[name] for name in sorted(names & digests.keys())}
 
 
 def unchanged(recorded: Mapping[str, str], digests: Mapping[str, str]) -> bool:
     """Whether all that :func:`used` recorded is what it was; nothing recorded means no."""
-    for name, value in recorded.items():
-        package = name.removesuffix(".*")
-        now = _listing(_children(package, digests)) if name != package else digests.get(name)
-        if now != value:
-            return False
-    return bool(recorded)
-
-
-def _children(package: str, digests: Mapping[str, str]) -> list[str]:
-    """The modules directly in a package; none for a module."""
-    return sorted(name for name in digests if name.rpartition(".")[0] == package)
-
-
-def _listing(children: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(children).encode()).hexdigest()
+    return bool(recorded) and all(digests.get(name) == value for name, value in recorded.items())

@@ -118,7 +118,7 @@ def test_papermill_alone_runs_a_notebook_as_its_users_expect(tmp_path):
         if "before replying to kernel_info" not in result.stderr:
             break
     assert result.returncode == 0, result.stderr
-    from fracrepro.workflow.provenance import reported_values
+    from fracrepro.workflow.reports import reported_values
 
     values = reported_values(json.loads(out.read_text()))
     # E R^1.5 of the rectifier at width 32 from its binomial mixture of chi laws, with math.lgamma.

@@ -71,18 +71,22 @@ def test_the_table_says_what_there_is():
 def test_shared_options_go_where_they_are_taken():
     made = schemes.make_all(["kaiming", "fractional", "kaiming"], s=0.5, formula="derived")
     assert made == [schemes.make("kaiming"), schemes.make("fractional", s=0.5, formula="derived")]
-    with pytest.raises(ArgumentError, match="option = 'ss': no such option of any scheme; did you mean 's'"):
+    with pytest.raises(ArgumentError, match=r"option = 'ss': need one of 'a', .*'s'; did you mean 's'"):
         schemes.make_all(["kaiming"], ss=1)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("fractal", {}, r"scheme = 'fractal': no such scheme; did you mean 'fractional'\?"),
-        (7, {}, "scheme = 7: no such scheme"),
+        ("fractal", {}, r"scheme = 'fractal': need one of .*; did you mean 'fractional'\?"),
+        (7, {}, "scheme = 7: need one of 'fractional'"),
         (["kaiming"], {}, "scheme = "),
-        ("fractional", {"form": "exact"}, "option = 'form': no such option of scheme 'fractional'; did you"),
-        ("kaiming", {"s": 2.0}, "option = 's': no such option of scheme 'kaiming'"),
+        (
+            "fractional",
+            {"form": "exact"},
+            "fractional option = 'form': .* mean 'formula'",
+        ),
+        ("kaiming", {"s": 2.0}, "kaiming option = 's': need one of 'a'"),
         ("fractional", {"s": 2.5}, r"s = 2.5: need a finite number in \[0, 2\]"),
         ("fractional", {"s": math.nan}, "s = nan"),
         ("fractional", {"s": None}, "s = None: need"),
@@ -103,7 +107,7 @@ def test_bad_scheme_is_refused(name, options, message):
         ({}, "need a name"),
         ({"name": "kaiming", "s": 2.0, "formula": None}, "option = 's'"),
         ({"name": "fractional", "s": None, "formula": "exact"}, "s = None"),
-        ({"name": "lyapunov", "gain": 1}, "option = 'gain'"),
+        ({"name": "lyapunov", "gain": 1}, "lyapunov option = 'gain': need none"),
     ],
 )
 def test_a_record_that_is_no_scheme_is_refused(record, message):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import fracrepro as fr
 from fracrepro.nn import data
 from fracrepro.workflow import options, parameters
 from fracrepro.workflow.cli import main
@@ -53,7 +54,8 @@ def test_the_registry_is_read_when_the_contract_is(monkeypatch):
 
 def test_fixed_activations_are_those_without_random_slopes():
     everything, fixed = options.option_set("activations"), options.option_set("fixed_activations")
-    assert set(everything) - set(fixed) == {"rrelu"}
+    assert set(everything) - set(fixed) == {name for name in everything if fr.activation(name).slopes.random}
+    assert "rrelu" not in fixed
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_name():

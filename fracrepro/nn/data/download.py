@@ -18,6 +18,11 @@ CHUNK = 1 << 16
 def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
     """Download the first of `urls` that delivers a file with the known hash to `path`.
 
+    Args:
+        urls: the mirrors, tried in this order.
+        path: of the file.
+        known_hash: as pooch has it, such as ``"md5:…"``.
+
     Raises:
         DataError: when none does; says what each answered.
         MissingPackageError: when pooch is not installed.
@@ -39,10 +44,7 @@ def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
 
 
 def _resume(url: str, output_file: str | os.PathLike[str], pooch: Any) -> None:
-    """Download for pooch through a file that survives a break, so that the next try asks only for the rest.
-
-    pooch checks the hash of `output_file` and moves it into place.
-    """
+    """Download for pooch, which checks the hash, through a file from which the next try goes on."""
     import requests
     from tqdm import tqdm
 

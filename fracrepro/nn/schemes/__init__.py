@@ -7,7 +7,6 @@ a new scheme is a new file. Nothing here needs torch before weights are drawn.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import pkgutil
 import warnings
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.schemes import base
 
@@ -42,10 +42,7 @@ def get(name: str) -> type[base.Scheme]:
     >>> get("kaiming").label
     'Kaiming'
     """
-    try:
-        return _registry()[name]
-    except (KeyError, TypeError):
-        raise _unknown("scheme", name, names()) from None
+    return _registry()[choice("scheme", name, names())]
 
 
 def options(name: str) -> dict[str, dict[str, Any]]:
@@ -73,8 +70,7 @@ def make(name: str, **given: Any) -> base.Scheme:
     """
     kind, known = get(name), options(name)
     for key in given:
-        if key not in known:
-            raise _unknown("option", key, known, f" of scheme {name!r}")
+        _check_option(f"{name} option", key, known)
     return kind(**given)
 
 
@@ -87,10 +83,9 @@ def make_all(chosen: Iterable[str], **given: Any) -> list[base.Scheme]:
     >>> [scheme.order for scheme in make_all(["fractional", "kaiming"], s=0.5)]
     [0.5, None]
     """
-    known = {key for name in names() for key in options(name)}
+    known = sorted({key for name in names() for key in options(name)})
     for key in given:
-        if key not in known:
-            raise _unknown("option", key, known, " of any scheme")
+        _check_option("option", key, known)
     return [
         make(name, **{key: value for key, value in given.items() if key in options(name)})
         for name in dict.fromkeys(chosen)
@@ -158,13 +153,11 @@ def _descendants(kind: type[base.Scheme]) -> Iterable[type[base.Scheme]]:
         yield from _descendants(child)
 
 
-def _unknown(kind: str, name: object, known: Iterable[str], where: str = "") -> ArgumentError:
-    known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return ArgumentError(
-        f"{kind} = {name!r}: no such {kind}{where}{hint} (there are {', '.join(known) or 'none'})"
-    )
+def _check_option(noun: str, key: str, known: Iterable[str]) -> None:
+    known = tuple(known)
+    if not known:
+        raise ArgumentError(f"{noun} = {key!r}: need none, there are no options")
+    choice(noun, key, known)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from fracrepro.nn.experiments.protocol import CIFAR10, DIGITS, MNIST, PROTOCOLS, Protocol
+from fracrepro.nn.experiments import CIFAR10, DIGITS, MNIST, PROTOCOLS, Protocol
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training.network import Network
 
@@ -43,12 +43,12 @@ def test_replace_checks_like_a_new_protocol():
     assert DIGITS.replace(seeds=range(5)).seeds == (0, 1, 2, 3, 4)
     with pytest.raises(ValueError, match="epochs = 0: need an integer in"):
         DIGITS.replace(epochs=0)
-    with pytest.raises(ValueError, match="epoch: a protocol has no such field"):
+    with pytest.raises(ValueError, match="epoch: a Protocol has no such field"):
         DIGITS.replace(epoch=3)
 
 
 BAD = [
-    ({"experiment": ""}, "experiment = ''"),
+    ({"name": ""}, "name = ''"),
     ({"dataset": "imagenet"}, "dataset = 'imagenet': need one of"),
     ({"network": "mlp"}, "network = 'mlp': need a Network"),
     ({"schemes": ()}, r"schemes = \(\): need at least one"),

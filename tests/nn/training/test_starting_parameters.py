@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fracrepro.nn.schemes import make
-from fracrepro.nn.training.network import Network, initial_parameters
+from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.start import initial_parameters
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "starting_parameters.json"
 NETWORKS = {

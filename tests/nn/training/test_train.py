@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments.protocol import CIFAR10, DIGITS, MNIST
+from fracrepro.nn.experiments import CIFAR10, DIGITS, MNIST
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.network import Network, build_module, initial_parameters
-from fracrepro.nn.training.train import COLUMNS, diverged, train
+from fracrepro.nn.training.network import Network, build_module
+from fracrepro.nn.training.start import initial_parameters
+from fracrepro.nn.training.trainer import COLUMNS, diverged, train
 
 KAIMING, XAVIER, LYAPUNOV = make("kaiming"), make("xavier"), make("lyapunov")
 QUICK = DIGITS.replace(epochs=2, seeds=range(3), schemes=(KAIMING, LYAPUNOV), learning_rate=0.03)
