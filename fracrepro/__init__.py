@@ -34,8 +34,9 @@ from fracrepro.theory.layer import (
     moment,
     preserved_order,
 )
-from fracrepro.theory.limit import lyapunov_exponent, tail_index
+from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
 from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
+from fracrepro.theory.stationary import StationaryLaw, square_moments
 
 _moved.install()
 
@@ -49,6 +50,7 @@ __all__ = [
     "RReLU",
     "ReLU",
     "StabilityPlot",
+    "StationaryLaw",
     "TailEstimate",
     "__version__",
     "activation",
@@ -65,10 +67,12 @@ __all__ = [
     "required_draws",
     "simulate_log_norms",
     "simulate_tilted_log_norms",
+    "square_moments",
     "stability_plot",
     "stable_index",
     "survival_probability",
     "tail_index",
+    "tilted_log_mean",
 ]
 
 # Public names that go with the next version: the module that still has them, and the public name to use.

@@ -169,7 +169,7 @@ def fractional_std(
         if s == 2.0:  # also for slopes that the theory refuses as too small or too large
             return calculate_gain("leaky_relu", a) / math.sqrt(fan)
     activation = _activation(nonlinearity, a)
-    return scale.fractional(s, fan, width, activation, formula)
+    return scale.fractional_std(s, fan, width, activation, formula)
 
 
 def random_walk_std(
@@ -183,7 +183,7 @@ def random_walk_std(
     0.180254
     """
     fan, _ = _fan(shape, mode)
-    return scale.random_walk(fan, _activation(nonlinearity, a), mode)
+    return scale.random_walk_std(fan, _activation(nonlinearity, a), mode)
 
 
 def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:

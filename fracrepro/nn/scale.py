@@ -16,9 +16,9 @@ __all__ = [
     "MODES",
     "Formula",
     "Mode",
-    "fractional",
+    "fractional_std",
     "gain",
-    "random_walk",
+    "random_walk_std",
     "with_slope",
     "without_dropout",
 ]
@@ -42,7 +42,9 @@ def gain(activation: Activation) -> float:
     return math.sqrt(1.0 / activation.even_moment(1))
 
 
-def fractional(s: float, fan: float, width: int, activation: Activation, formula: Formula = "exact") -> float:
+def fractional_std(
+    s: float, fan: float, width: int, activation: Activation, formula: Formula = "exact"
+) -> float:
     r"""Return the standard deviation that preserves the moment of order `s`.
 
     With :math:`\sigma_c^2` the critical variance at `width`:
@@ -78,7 +80,7 @@ def fractional(s: float, fan: float, width: int, activation: Activation, formula
     return math.sqrt(variance)
 
 
-def random_walk(fan: float, activation: Activation, mode: Mode = "fan_in") -> float:
+def random_walk_std(fan: float, activation: Activation, mode: Mode = "fan_in") -> float:
     r"""Return Sussillo and Abbott's standard deviation.
 
     .. math:: \text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}

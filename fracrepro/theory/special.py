@@ -64,6 +64,13 @@ def log_gamma_ratio(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
     return mean_log + series - step + np.log(top / b)
 
 
+def log_gamma_slope(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
+    """d/dq of q·log_gamma_ratio(b, q): ψ(b + q) - log b, relatively accurate for large b."""
+    b, q = np.asarray(b, dtype=float), np.asarray(q)
+    result: np.ndarray = special.log1p(q / b) + log_gamma_ratio(b + q, np.zeros(()))
+    return result
+
+
 def _log1p_over(q: np.ndarray, b: np.ndarray) -> np.ndarray:
     """log(1 + q/b)/q, at q = 0 its limit 1/b."""
     zero = q == 0

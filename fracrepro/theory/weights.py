@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from fracrepro import arguments
-from fracrepro.theory.special import log_gamma_ratio
+from fracrepro.theory.special import log_gamma_ratio, log_gamma_slope
 
 WeightLaw = Literal["gaussian", "orthogonal"]
 NAMES: tuple[str, ...] = get_args(WeightLaw)
@@ -49,6 +49,10 @@ class Weights(ABC):
     @abstractmethod
     def radius_rate(self, shape: float, q: np.ndarray) -> Any:
         """(1/q) log E G^q of the radius G that is left beside V, scaled to mean 1: 0 where none is left."""
+
+    @abstractmethod
+    def radius_slope(self, shape: float, q: float) -> float:
+        """d/dq log E G^q."""
 
     @abstractmethod
     def radius_cumulants(self, shape: float) -> tuple[float, float]:
@@ -101,6 +105,10 @@ class Gaussian(Weights):
         """The whole of χ²_n is left."""
         return log_gamma_ratio(shape, q)
 
+    def radius_slope(self, shape: float, q: float) -> float:
+        """ψ(b + q) - log b."""
+        return float(log_gamma_slope(shape, np.array(q)))
+
     def radius_cumulants(self, shape: float) -> tuple[float, float]:
         """ψ(b) - log b and ψ'(b)."""
         return float(log_gamma_ratio(shape, np.array(0.0))), float(special.polygamma(1, shape))
@@ -149,6 +157,10 @@ class Orthogonal(Weights):
         return log_gamma_ratio(shape, q)
 
     def radius_rate(self, shape: float, q: np.ndarray) -> Any:
+        """No radius is left."""
+        return 0.0
+
+    def radius_slope(self, shape: float, q: float) -> float:
         """No radius is left."""
         return 0.0
 

@@ -38,7 +38,7 @@ class Fractional(NormalScheme):
         forward = self.mode == "fan_in"
         fan, width = (slot.fan_in, slot.width) if forward else (slot.fan_out, slot.input_width)
         activation = scale.with_slope(slot.activation, self.a)
-        return scale.fractional(self.s, fan, width, activation, self.formula)
+        return scale.fractional_std(self.s, fan, width, activation, self.formula)
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,4 @@ class Lyapunov(NormalScheme):
 
     def std(self, slot: Slot) -> float:
         """Return the standard deviation at order 0."""
-        return scale.fractional(0.0, slot.fan_in, slot.width, slot.activation)
+        return scale.fractional_std(0.0, slot.fan_in, slot.width, slot.activation)

@@ -35,4 +35,4 @@ class RandomWalk(NormalScheme):
     def std(self, slot: Slot) -> float:
         """Return the standard deviation."""
         activation = scale.with_slope(scale.without_dropout(slot.activation), self.a)
-        return scale.random_walk(slot.fan_in, activation)
+        return scale.random_walk_std(slot.fan_in, activation)

@@ -122,7 +122,7 @@ class Factor:
         if self.activation.is_linear:
             return np.zeros_like(q)
         flat = q.ravel()
-        x, step = self._nodes(flat.min(), flat.max())
+        x, step = self.nodes(flat.min(), flat.max())
         scale, bracket = self.bracket(x)
         log_weight = scale - flat[:, None] * x - special.loggamma(2.0 - flat)[:, None]
         return ((np.exp(log_weight) * bracket) @ step).reshape(q.shape)
@@ -131,12 +131,12 @@ class Factor:
         """∫ D dt/t and ∫ D log(t) dt/t, with D the bracket of the module's formula."""
         if self.activation.is_linear:
             return 0.0, 0.0
-        x, step = self._nodes(0.0, 0.0)
+        x, step = self.nodes(0.0, 0.0)
         scale, bracket = self.bracket(x)
         weight = np.exp(scale) * bracket * step
         return float(weight.sum()), float(weight @ x)
 
-    def _nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
+    def nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
         """Points x and weights dx that serve every real q in [lowest, highest]."""
         bend = _BEND + self.log_spread
         step = min(_STEP, _STEP_OF_PEAK / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
