@@ -16,9 +16,10 @@ import numpy as np
 
 from fracrepro import files, oracle
 from fracrepro.theory import activations as act
+from fracrepro.theory import special
 from fracrepro.theory.depth import LogNormLaw
 from fracrepro.theory.layer import log_moments, moment
-from fracrepro.theory.numerics import amplitudes, special
+from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.complex_moments import complex_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
@@ -167,11 +168,11 @@ def _moments_of_random_slopes() -> Iterable[Any]:
             yield moment(s, width, phi) / oracle.moment(s, width, phi, dps=16) - 1
 
 
-@_row("log-moments", "mean and variance of the log", _QUADRATURE, "both", 1e-12)
+@_row("log-moments", "mean and variance of the log", _QUADRATURE, "absolute, relative", 1e-12)
 def _log_moments() -> Iterable[Any]:
     """Mean of log R absolutely, its variance relatively."""
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.RReLU(), act.Dropout(act.LeakyReLU(0.25), 0.25)):
-        cases: list[tuple[int, WeightLaw]] = [(1, "gaussian"), (64, "orthogonal")]
+        cases: tuple[tuple[int, WeightLaw], ...] = ((1, "gaussian"), (64, "orthogonal"))
         for width, weights in cases:
             mean, variance = log_moments(width, phi, weights=weights)
             exact = oracle.log_moments(width, phi, weights=weights, dps=16)
@@ -263,7 +264,7 @@ def _products(upper: bool, orders: tuple[float, ...], relative: bool) -> Iterabl
             yield (values(x) - exact) / (exact if relative else 1)
 
 
-@_row("inversion", "pdf of 2 and 3 layers", "its derivative", "relative", 1e-6)
+@_row("inversion", "pdf of 2 and 3 layers", "derivative of the G-function", "relative", 1e-6)
 def _densities() -> Iterable[Any]:
     """The density in the middle of the law of a product, by differentiating the G-function, relatively."""
     for depth, width, phi in ((3, 2, act.Linear()), (2, 3, act.ReLU())):

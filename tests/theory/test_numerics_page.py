@@ -10,9 +10,8 @@ import fracrepro.theory
 
 ROOT = Path(__file__).parents[2]
 THEORY = Path(fracrepro.theory.__file__).parent
-MODULES = sorted(
-    path for path in THEORY.rglob("*.py") if "# numerics.md: " in path.read_text(encoding="utf-8")
-)
+NUMERICS = sorted((THEORY / "numerics").glob("*.py"))
+MODULES = [path for path in sorted(THEORY.rglob("*.py")) if "# numerics.md: " in path.read_text("utf-8")]
 POINTER = re.compile(r"^# numerics\.md: (?P<target>[a-z0-9-]+)$")
 
 

@@ -17,6 +17,12 @@ import numpy as np
 
 from fracrepro.theory.numerics.stationary import OneLayer, check_size
 
+# numerics.md: numerics-stationary-linear
+_LARGEST_STEP, _STEPS_PER_SD = 0.05, 4
+_LEFT, _RIGHT = 10, 24
+_TAIL, _MORE_LEFT, _MORE_RIGHT = 1e-6, -4, 2
+_SMALLEST = 1e-300
+
 
 class LinearGrid:
     """The map of survival functions on equally spaced points of y = log r, in units of ε."""
@@ -24,12 +30,12 @@ class LinearGrid:
     def __init__(self, law: OneLayer, alive: float, alpha: float, step: float | None) -> None:
         """Place the points from e^-10 up to where the power law has fallen to e^-24."""
         sd = math.sqrt(law.var())
-        self.step = step = min(0.05, sd / 4) if step is None else step
+        self.step = step = min(_LARGEST_STEP, sd / _STEPS_PER_SD) if step is None else step
         self.law, self.alive, self.alpha = law, alive, alpha
-        self._below_zero = round(10 / step)
-        check_size(law.width, self._below_zero + round(24 / alpha / step), math.inf)
-        self.y = step * np.arange(-self._below_zero, round(24 / alpha / step) + 1)
-        ends = law.ppf([1e-6, 1 - 1e-6]) + sd * np.array([-4, 2])
+        self._below_zero = round(_LEFT / step)
+        check_size(law.width, self._below_zero + round(_RIGHT / alpha / step), math.inf)
+        self.y = step * np.arange(-self._below_zero, round(_RIGHT / alpha / step) + 1)
+        ends = law.ppf([_TAIL, 1 - _TAIL]) + sd * np.array([_MORE_LEFT, _MORE_RIGHT])
         self._low, self._high = float(ends[0]), float(ends[1])
 
     def stationary(self) -> np.ndarray:
@@ -80,33 +86,32 @@ class LinearGrid:
 
 
 class LinearTable:
-    """log P(log r > y) by linear interpolation, and integrals by the trapezoidal rule; as `SurvivalTable`."""
+    """P(log r > y) by linear interpolation, and integrals by the trapezoidal rule; as `SurvivalTable`."""
 
     def __init__(self, y: np.ndarray, survival: np.ndarray, index: float | None) -> None:
-        """Keep the logarithms; `index` is that of the power law beyond the last point."""
-        self.y, self.step = y, y[1] - y[0]
-        self.survival = np.maximum(survival, 1e-300)
-        self.log_survival = np.log(self.survival)
-        self._indices = -np.gradient(self.log_survival, self.step)
+        """Keep the points; `index` is that of the power law beyond the last."""
+        self.y, self.step, self.survival = y, y[1] - y[0], np.maximum(survival, _SMALLEST)
+        self._indices = -np.gradient(np.log(self.survival), self.step)
         self.index = float(self._indices[-1]) if index is None else index
 
     def log_sf(self, y: np.ndarray) -> np.ndarray:
         """log P(log r > y); y may be -inf."""
-        beyond = np.maximum(y - self.y[-1], 0.0)
-        return np.interp(y, self.y, self.log_survival) - self.index * beyond
+        inside = np.log(np.interp(y, self.y, self.survival))
+        return inside - self.index * np.maximum(y - self.y[-1], 0.0)
 
     def local_index(self, y: np.ndarray) -> np.ndarray:
         """Minus the slope of log P(log r > y), by central differences."""
         return np.interp(y, self.y, self._indices, right=self.index)
 
     def log_quantile(self, log_q: np.ndarray) -> np.ndarray:
-        """The y with log P(log r > y) = log_q < 0, rounded up to the first point."""
-        inside = np.interp(log_q, self.log_survival[::-1], self.y[::-1])
-        return inside + np.maximum(self.log_survival[-1] - log_q, 0.0) / self.index
+        """The y with log P(log r > y) = log_q < 0, not left of the first point."""
+        inside = np.interp(-np.exp(log_q), -self.survival, self.y)
+        return inside + np.maximum(math.log(self.survival[-1]) - log_q, 0.0) / self.index
 
     def mean_excess(self, log_share: float) -> float:
-        """E[log r - q | log r > q] with q the quantile where P(log r > q) = exp(log_share)."""
-        cut, share = float(self.log_quantile(np.array(log_share))), math.exp(log_share)
+        """E[log r - q | log r > q], q the quantile where P(log r > q) = exp(log_share), read from log P."""
+        share = math.exp(log_share)
+        cut = np.interp(log_share, np.log(self.survival[::-1]), self.y[::-1])
         above = np.where(self.y > cut, self.survival, 0.0)
         edge = (self.y[np.argmax(self.y > cut)] - cut) * (share + above.max()) / 2
         return float(self.step * (above.sum() - above.max() / 2) + edge) / share

@@ -28,9 +28,10 @@ _LARGEST_STEP = 0.1
 _FINE = 4
 _DEGREE = 7
 # numerics.md: numerics-stationary-ends
-_LEFT_END, _RIGHT_END = 1e-18, 1e-15  # of the density, relative to its peak
-_REACH = 20.0  # e^(-2·20) is below rounding
-_LOST = 1e-13  # mass of log M left of the grid
+_LEFT_END, _RIGHT_END = 1e-18, 1e-15
+_SPREADS, _DECAY = 12.0, 50.0
+_REACH = 20.0
+_LOST = 1e-13
 # numerics.md: numerics-stationary-weight
 _LARGEST_TILT, _SAFE_TILT = 10.0, 4.0
 _NOISE = 1e-13
@@ -60,8 +61,8 @@ class Density:
         Left of the smallest amplitude it falls like e^(order·l).
         """
         mean, sd = law.mean(), math.sqrt(law.var())
-        first = mean - 12.0 * sd - 50.0 / layer.order - layer.log_spread / 2.0
-        lags = step * np.arange(math.floor(first / step), math.ceil((mean + 12.0 * sd) / step) + 1)
+        first = mean - _SPREADS * sd - _DECAY / layer.order - layer.log_spread / 2.0
+        lags = step * np.arange(math.floor(first / step), math.ceil((mean + _SPREADS * sd) / step) + 1)
         values = layer.alive * law.pdf(lags)
         peak = int(values.argmax())
         right = np.flatnonzero(values[peak:] < _RIGHT_END * values[peak])
@@ -223,7 +224,9 @@ def step_for(width: int, step: float | None) -> float:
     if step is not None and step > linear_sd:
         raise ArgumentError(f"step = {step!r}: need {linear_sd:.3g} at most at width {width}")
     step = min(_LARGEST_STEP, linear_sd / _STEPS_PER_SD) if step is None else step
-    check_size(width, round(_REACH / step), 12.0 * linear_sd / step)  # a bound from below, before any table
+    check_size(
+        width, round(_REACH / step), _SPREADS * linear_sd / step
+    )  # a bound from below, before any table
     return step
 
 
