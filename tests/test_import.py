@@ -29,6 +29,7 @@ def test_a_name_that_goes_warns_and_still_works(name):
     assert caught[0].filename == __file__
     assert found is getattr(importlib.import_module(module), name)
     assert name not in fracrepro.__all__
+    assert instead in fracrepro.__all__
 
 
 def test_a_public_name_does_not_warn_and_an_unknown_one_is_an_attribute_error():

@@ -1,25 +1,32 @@
-"""Statistics without torch: tails, paired differences, tests of a mean, a count and a distribution, power."""
+"""Statistics without torch: tails, paired differences, tests of a mean, a count and a distribution, power.
 
-from fracrepro.stats.means import MeanTest, mean_test
-from fracrepro.stats.paired import PairedDifference, detectable_difference, paired_difference
-from fracrepro.stats.power import (
-    BinomialTest,
-    KolmogorovTest,
-    binomial_test,
-    hill_power,
-    kolmogorov_power_bound,
-    kolmogorov_test,
-)
-from fracrepro.stats.tails import (
-    StabilityPlot,
-    TailEstimate,
-    extreme_value_index,
-    hill,
-    log_log_regression,
-    moment_estimator,
-    stability_plot,
-    stable_index,
-)
+Names are loaded one by one, so that a page depends on no more than it uses.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fracrepro.stats.means import MeanTest, mean_test
+    from fracrepro.stats.paired import PairedDifference, detectable_difference, paired_difference
+    from fracrepro.stats.power import (
+        BinomialTest,
+        KolmogorovTest,
+        binomial_test,
+        hill_power,
+        kolmogorov_power_bound,
+        kolmogorov_test,
+    )
+    from fracrepro.stats.tails import (
+        StabilityPlot,
+        TailEstimate,
+        extreme_value_index,
+        hill,
+        log_log_regression,
+        moment_estimator,
+        stability_plot,
+        stable_index,
+    )
 
 __all__ = [
     "BinomialTest",
@@ -42,3 +49,36 @@ __all__ = [
     "stability_plot",
     "stable_index",
 ]
+
+_HOMES = {
+    "means": ("MeanTest", "mean_test"),
+    "paired": ("PairedDifference", "detectable_difference", "paired_difference"),
+    "power": (
+        "BinomialTest",
+        "KolmogorovTest",
+        "binomial_test",
+        "hill_power",
+        "kolmogorov_power_bound",
+        "kolmogorov_test",
+    ),
+    "tails": (
+        "StabilityPlot",
+        "TailEstimate",
+        "extreme_value_index",
+        "hill",
+        "log_log_regression",
+        "moment_estimator",
+        "stability_plot",
+        "stable_index",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module of a public name when the name is first asked for."""
+    for module, public in _HOMES.items():
+        if name in public:
+            value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
