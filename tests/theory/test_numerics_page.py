@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 THEORY = Path(fracrepro.theory.__file__).parent
 NUMERICS = sorted((THEORY / "numerics").glob("*.py"))
 MODULES = [path for path in sorted(THEORY.rglob("*.py")) if "# numerics.md: " in path.read_text("utf-8")]
-POINTER = re.compile(r"^# numerics\.md: (?P<target>[a-z0-9-]+)$")
+POINTER = re.compile(r"# numerics\.md: (?P<target>[a-z0-9-]+)$")
 
 
 def paragraphs(text):
@@ -45,10 +45,10 @@ def constants(source):
         if not isinstance(node, ast.Assign) or not is_number(node.value):
             continue
         target = None
-        for line in reversed(lines[: node.lineno - 1]):
+        for line in reversed(lines[: node.lineno]):
             if not line.strip():
                 break
-            found = POINTER.match(line)
+            found = POINTER.search(line)
             if found:
                 target = found["target"]
                 break
