@@ -15,8 +15,8 @@ from fracrepro.theory.arrays import WIDTHS, plain
 from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.log_slope import log_slope
-from fracrepro.theory.numerics.special import log_product
 from fracrepro.theory.simulate import stream_log_norms
+from fracrepro.theory.special import log_product
 from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from fracrepro import arguments
-from fracrepro.theory.numerics.special import log_gamma_ratio, log_gamma_slope
+from fracrepro.theory.special import log_gamma_ratio, log_gamma_slope
 
 WeightLaw = Literal["gaussian", "orthogonal"]
 NAMES: tuple[str, ...] = get_args(WeightLaw)

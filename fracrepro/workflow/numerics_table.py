@@ -16,9 +16,10 @@ import numpy as np
 
 from fracrepro import files, oracle
 from fracrepro.theory import activations as act
+from fracrepro.theory import special
 from fracrepro.theory.depth import LogNormLaw
 from fracrepro.theory.layer import log_moments, moment
-from fracrepro.theory.numerics import amplitudes, special
+from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.complex_moments import complex_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
@@ -171,7 +172,8 @@ def _moments_of_random_slopes() -> Iterable[Any]:
 def _log_moments() -> Iterable[Any]:
     """Mean of log R absolutely, its variance relatively."""
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.RReLU(), act.Dropout(act.LeakyReLU(0.25), 0.25)):
-        for width, weights in ((1, "gaussian"), (64, "orthogonal")):
+        cases: tuple[tuple[int, WeightLaw], ...] = ((1, "gaussian"), (64, "orthogonal"))
+        for width, weights in cases:
             mean, variance = log_moments(width, phi, weights=weights)
             exact = oracle.log_moments(width, phi, weights=weights, dps=16)
             yield from (mean - exact[0], variance / exact[1] - 1)

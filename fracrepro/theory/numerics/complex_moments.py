@@ -20,7 +20,7 @@ from scipy import special
 from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.factor import DECAY, Factor
 from fracrepro.theory.numerics.rays import fourier, rays_of_gamma, rays_of_saddles
-from fracrepro.theory.numerics.special import log_gamma_ratio
+from fracrepro.theory.special import log_gamma_ratio
 from fracrepro.theory.weights import Weights
 
 # numerics.md: numerics-live-neurons

@@ -22,7 +22,7 @@ from scipy import special
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics import amplitudes
 from fracrepro.theory.numerics.high_moments import log_high_moment
-from fracrepro.theory.numerics.special import expm1_minus, log1p_minus, log_gamma_ratio
+from fracrepro.theory.special import expm1_minus, log1p_minus, log_gamma_ratio
 from fracrepro.theory.weights import Weights
 
 # numerics.md: numerics-decay

@@ -16,7 +16,7 @@ from scipy import special
 
 from fracrepro.theory.numerics.factor import Factor
 from fracrepro.theory.numerics.high_moments import high_moment_slope
-from fracrepro.theory.numerics.special import log_gamma_ratio, log_gamma_slope
+from fracrepro.theory.special import log_gamma_ratio, log_gamma_slope
 from fracrepro.theory.weights import Weights
 
 # numerics.md: numerics-tilted-log

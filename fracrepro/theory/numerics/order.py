@@ -8,7 +8,7 @@ import numpy as np
 
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.numerics.factor import Factor
-from fracrepro.theory.numerics.special import log_product
+from fracrepro.theory.special import log_product
 from fracrepro.theory.weights import Weights
 
 # numerics.md: numerics-order-search
