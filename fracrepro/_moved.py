@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-# Old path: where its names are now.  A path that a module has again, such as nn.networks, does not get here.
+# Old path: where its names are now.
 MOVED: dict[str, tuple[str, ...]] = {
     "fracrepro.nn.batches": ("fracrepro.nn.training.batches",),
     "fracrepro.nn.checkpoints": ("fracrepro.nn.training.checkpoints",),
@@ -20,11 +21,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fracrepro.nn.gradients": ("fracrepro.nn.training.gradients",),
     "fracrepro.nn.graphs": ("fracrepro.nn.training.graphs",),
     "fracrepro.nn.lanes": ("fracrepro.nn.training.lanes",),
-    "fracrepro.nn.networks": (
-        "fracrepro.nn.training.network",
-        "fracrepro.nn.training.start",
-        "fracrepro.nn.training.streams",
-    ),
     "fracrepro.nn.protocols": ("fracrepro.nn.experiments.protocol",),
     "fracrepro.nn.sweeps": ("fracrepro.nn.experiments.sweep",),
     "fracrepro.nn.train": ("fracrepro.nn.training.trainer",),
@@ -34,6 +30,24 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fracrepro.workflow.plots": ("fracrepro.figures.style", "fracrepro.figures.training"),
     "fracrepro.workflow.tables": ("fracrepro.figures.tables",),
     "fracrepro.workflow.trainings": ("fracrepro.workflow.records",),
+}
+# Names that have left a module which there still is, or is again: where each is now.
+NAMES: dict[str, dict[str, str]] = {
+    "fracrepro.nn.networks": {
+        "Network": "fracrepro.nn.training.network",
+        "build_module": "fracrepro.nn.training.network",
+        "initial_parameters": "fracrepro.nn.training.start",
+        "stream": "fracrepro.nn.training.streams",
+    },
+    "fracrepro.workflow.records": {
+        "device": "fracrepro.workflow.provenance",
+        "digest": "fracrepro.workflow.provenance",
+        "environment_line": "fracrepro.workflow.provenance",
+        "package_digest": "fracrepro.workflow.provenance",
+        "report": "fracrepro.workflow.reports",
+        "reported_values": "fracrepro.workflow.reports",
+        "versions": "fracrepro.workflow.provenance",
+    },
 }
 
 
@@ -60,6 +74,23 @@ class _Moved(MetaPathFinder, Loader):
             module.__dict__.update(
                 {name: value for name, value in names.items() if not name.startswith("__")}
             )
+
+
+def getter(module: str) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a module that names have left."""
+
+    def __getattr__(name: str) -> Any:
+        target = NAMES[module].get(name)
+        if target is None:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} has moved to {target}; the old name goes with the next version",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(importlib.import_module(target), name)
+
+    return __getattr__
 
 
 def install() -> None:

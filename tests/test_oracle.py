@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 
 import mpmath as mp
+import numpy as np
 import pytest
 
 from fracrepro import oracle
@@ -39,6 +40,8 @@ def test_brings_nothing_of_the_theory():
     package = "import sys, fracrepro; print([m for m in sys.modules if m.startswith('fracrepro.')])"
     alone = subprocess.run([sys.executable, "-c", package], capture_output=True, text=True, check=True)
     assert names - set(eval(alone.stdout)) == {"fracrepro.oracle"}
+    light = "import sys, fracrepro; print('mpmath' in sys.modules)"
+    assert "False" in subprocess.run([sys.executable, "-c", light], capture_output=True, text=True).stdout
 
 
 def test_three_ways_to_say_an_activation():
@@ -50,27 +53,19 @@ def test_three_ways_to_say_an_activation():
         oracle.pieces((1, 0, 2))
 
 
-def normal_mean(function):
-    """The mean of an even function of a standard normal number."""
-    return 2 * mp.quad(lambda z: mp.exp(-z * z / 2) * function(z), [0, 0.25, 1, 3, 9]) / mp.sqrt(2 * mp.pi)
-
-
 @pytest.mark.parametrize("activation", [RELU, LEAKY, RANDOM, SimpleNamespace(activation=RANDOM, p=0.5)])
-@pytest.mark.parametrize("t", ["1e-9", "0.3", "6"])
+@pytest.mark.parametrize("t", [1e-9, 0.3, 6.0])
 def test_transform_and_its_derivatives_are_means_over_slope_and_coordinate(activation, t):
-    """E[(-C)^j e^(-tC)], C = A² z², by quadrature."""
-    t = mp.mpf(t)
-    with mp.workdps(15):
-        for order in range(3):
-
-            def given(a, order=order):
-                return normal_mean(lambda z: mp.exp(-t * (a * z) ** 2) * (-a * a * z * z) ** order)
-
-            expected = mp.fsum(
-                w * (given(a) if a == b else mp.quad(given, [a, b], method="gauss-legendre") / (b - a))
-                for w, a, b in oracle.pieces(activation)
-            )
-            assert close(oracle.transform(t, activation, order), expected, 12)
+    """E[(-C)^j e^(-tC)], C = A² z²: Gauss's rule over the slope, the trapezoidal rule over z."""
+    z = np.arange(-12.0, 12.0, 1 / 64)
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) / 64
+    node, weight = np.polynomial.legendre.leggauss(60)
+    for order in range(3):
+        expected = 0.0
+        for chance, low, high in (tuple(map(float, part)) for part in oracle.pieces(activation)):
+            square = ((low + high) / 2 + node[:, None] * (high - low) / 2) ** 2 * z * z
+            expected += chance * weight / 2 @ ((-square) ** order * np.exp(-t * square) @ density)
+        assert close(oracle.transform(mp.mpf(t), activation, order), expected, 12)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +73,7 @@ def test_transform_and_its_derivatives_are_means_over_slope_and_coordinate(activ
     [
         ("linear", 6, "gaussian"),
         ("relu", 1, "gaussian"),
-        ("abs", 1, "gaussian"),
-        ("leaky", 6, "gaussian"),
+        ("abs", 6, "gaussian"),
         ("leaky", 6, "orthogonal"),
         ("dropout", 6, "gaussian"),
     ],

@@ -30,8 +30,9 @@ def training_curves(results: pd.DataFrame) -> None:
             summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
             quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
             half_width = quantile * summary["sem"].fillna(0.0)
-            colour, mean = schemes.get(str(scheme)).colour, summary["mean"]
-            axes.plot(mean.index, mean, color=colour, label=str(scheme).replace("_", " "))
+            kind, mean = schemes.get(str(scheme)), summary["mean"]
+            colour, label = kind.colour, kind.label
+            axes.plot(mean.index, mean, color=colour, label=label)
             axes.fill_between(
                 mean.index, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0
             )
@@ -60,7 +61,7 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         spread = [[found.mean - found.low], [found.high - found.mean]]
         axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=schemes.get(other).colour, capsize=3)
         axes.axvline(0, color="0.4", linewidth=1)
-        axes.set_yticks([0], [f"{first} - {other}".replace("_", " ")])
+        axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
 

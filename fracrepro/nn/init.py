@@ -1,4 +1,8 @@
-"""Initializers with the argument order and return value of `torch.nn.init`: a comparison costs one import."""
+"""Initializers that take the arguments of `torch.nn.init` and return what those return.
+
+The order `s` stands in second place, behind the tensor; all other arguments follow in torch's order.
+What is called by position there is therefore called by name here.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,32 @@ import warnings
 
 import torch
 from torch import Tensor
+from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
-from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU
+from fracrepro.nn.scale import Formula, Mode
+from fracrepro.theory import activations
+from fracrepro.theory.activations import Activation, Linear
 
-__all__ = ["fractional_normal_", "fractional_std", "random_walk_normal_", "random_walk_std"]
+__all__ = ["fractional_normal_", "fractional_std", "normal_", "random_walk_normal_", "random_walk_std"]
 
-NONLINEARITIES = ("linear", "relu", "leaky_relu")
+# What torch calls layers without an activation.
+LINEAR = tuple(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))
+# What torch has a gain for and the theory no law.
+LAWLESS = ("sigmoid", "tanh", "selu")
 
 
 def fractional_normal_(
     tensor: Tensor,
     s: float = 1.0,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     generator: torch.Generator | None = None,
     *,
-    formula: str = "exact",
+    formula: Formula = "exact",
 ) -> Tensor:
     r"""Fill `tensor` with normal draws whose variance preserves the moment of order `s` from layer to layer.
 
@@ -35,14 +45,15 @@ def fractional_normal_(
 
     with :math:`R_n` the one-layer factor at width :math:`n`.
     The other modes and formulas are in :func:`fractional_std`.
-    At s = 2 the result equals :func:`torch.nn.init.kaiming_normal_` bit for bit under the same generator.
+    At s = 2 the result equals :func:`torch.nn.init.kaiming_normal_` bit for bit under the same generator, for
+    everything that function accepts and the theory has a law for.
 
     Args:
         tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
         s: preserved order in [0, 2]; 0 preserves the mean of the log-norm, 2 is Kaiming.
-        a: negative slope, used with ``"leaky_relu"`` only.
+        a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` keeps the forward moment, ``"fan_out"`` the backward one.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: the name of an activation of the theory, or of torch's linear layers (``"conv2d"``, …).
         generator: source of the draws; None takes torch's global one.
         formula: ``"exact"``, ``"derived"`` or ``"published"``.
 
@@ -50,9 +61,11 @@ def fractional_normal_(
         `tensor`.
 
     Raises:
-        ArgumentError: for an argument outside the ranges above, before `tensor` is touched.
+        ArgumentError: for an argument outside the ranges above, before `tensor` is touched; also for
+            ``"tanh"``, ``"sigmoid"`` and ``"selu"``, where no law says what a layer does to a moment.
 
-    Source: the abstract for square layers; derived here for rectangular ones.
+    Source:
+        The abstract for square layers; derived on page 08, backward-thm-rectangular, for rectangular ones.
 
     >>> weight, kaiming = torch.empty(64, 64), torch.empty(64, 64)
     >>> _ = fractional_normal_(weight, s=2.0, generator=torch.Generator().manual_seed(0))
@@ -67,8 +80,8 @@ def fractional_normal_(
 
 def random_walk_normal_(
     tensor: Tensor,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -82,9 +95,10 @@ def random_walk_normal_(
 
     Args:
         tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
-        a: negative slope, used with ``"leaky_relu"`` only; at 0 the gain is √2, as in the authors' code.
+        a: negative slope, used with ``"leaky_relu"`` only; at 0 the gain is √2, as in the authors' code;
+            None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``: which fan enters.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: ``"linear"`` or torch's name of a linear layer, ``"relu"`` or ``"leaky_relu"``.
         generator: source of the draws; None takes torch's global one.
 
     Returns:
@@ -94,7 +108,8 @@ def random_walk_normal_(
         ArgumentError: for an argument outside the ranges above, before `tensor` is touched; also for a
             fan of 1 or 2 at a rectifier, because the fit has its pole at 2.4.
 
-    Source: the authors' code.
+    Source:
+        The authors' code.
 
     >>> tuple(random_walk_normal_(torch.empty(3, 5), nonlinearity="linear").shape)
     (3, 5)
@@ -107,11 +122,11 @@ def random_walk_normal_(
 def fractional_std(
     shape: tuple[int, ...],
     s: float = 1.0,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     *,
-    formula: str = "exact",
+    formula: Formula = "exact",
 ) -> float:
     r"""Return the standard deviation that :func:`fractional_normal_` gives to a tensor of this shape.
 
@@ -128,9 +143,9 @@ def fractional_std(
     Args:
         shape: (n_out, n_in) or (n_out, n_in, *kernel), all sizes at least 1.
         s: order in [0, 2].
-        a: negative slope, used with ``"leaky_relu"`` only.
+        a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: the name of an activation of the theory, or of torch's linear layers (``"conv2d"``, …).
         formula: ``"exact"``, ``"derived"`` or ``"published"``.
 
     Returns:
@@ -139,18 +154,26 @@ def fractional_std(
     Raises:
         ArgumentError: for an argument outside these ranges, or where the authors' expansion is not positive.
 
-    Source: the abstract for square layers, the authors' code for ``"published"``, derived here for the rest.
+    Source:
+        The abstract for square layers, the authors' code for ``"published"``; derived on page 08,
+        backward-thm-rectangular, for the rest.
 
     >>> fractional_std((64, 32), s=2.0, nonlinearity="linear") == 1 / math.sqrt(32)
     True
     """
-    activation = _activation(nonlinearity, a)
+    s = real("s", s, "[0, 2]")
+    choice("formula", formula, scale.FORMULAS)
     fan, width = _fan(shape, mode)
-    return scale.fractional(s, fan, width, activation, formula)
+    if nonlinearity == "leaky_relu" and a is not None:
+        a = real("a", a, "(-inf, inf)")
+        if s == 2.0:  # also for slopes that the theory refuses as too small or too large
+            return calculate_gain("leaky_relu", a) / math.sqrt(fan)
+    activation = _activation(nonlinearity, a)
+    return scale.fractional_std(s, fan, width, activation, formula)
 
 
 def random_walk_std(
-    shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    shape: tuple[int, ...], a: float | None = 0.0, mode: Mode = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> float:
     """Return the standard deviation that :func:`random_walk_normal_` gives to a tensor of this shape.
 
@@ -160,7 +183,7 @@ def random_walk_std(
     0.180254
     """
     fan, _ = _fan(shape, mode)
-    return scale.random_walk(fan, _activation(nonlinearity, a), mode)
+    return scale.random_walk_std(fan, _activation(nonlinearity, a), mode)
 
 
 def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
@@ -179,12 +202,19 @@ def _is_empty(tensor: Tensor) -> bool:
     return False
 
 
-def _activation(nonlinearity: str, a: float) -> Activation:
+def _activation(nonlinearity: str, a: float | None) -> Activation:
     """The law that torch's name stands for; the slope counts for leaky ReLU only, as in torch."""
-    choice("nonlinearity", nonlinearity, NONLINEARITIES)
-    if nonlinearity == "leaky_relu":
-        return LeakyReLU(real("a", a, "(-inf, inf)"))
-    return Linear() if nonlinearity == "linear" else ReLU()
+    if nonlinearity in LAWLESS:
+        raise ArgumentError(
+            f"nonlinearity = {nonlinearity!r}: has no law here, because it is not positively homogeneous: "
+            "what it does to a moment depends on the scale of its input"
+        )
+    if nonlinearity in LINEAR:
+        return Linear()
+    choice("nonlinearity", nonlinearity, (*activations.names(), *LINEAR))
+    if nonlinearity == "leaky_relu" and a is not None:
+        a = real("a", a, "(-inf, inf)")
+    return activations.named(nonlinearity, a)
 
 
 def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:

@@ -48,7 +48,8 @@ def forward_log_norms(
     Raises:
         ArgumentError: for an argument outside these ranges.
 
-    Source: the definition, page 02, def-network; the laws it must follow are the theory's.
+    Source:
+        The network of page 02, def-network; the laws it must follow are the theory's.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> two = forward_log_norms(2, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))
@@ -98,7 +99,8 @@ def backward_log_norms(
     Raises:
         ArgumentError: for an argument outside these ranges.
 
-    Source: the definition, page 08, backward-thm-walk.
+    Source:
+        The backward pass of page 08, backward-thm-walk.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> one = backward_log_norms(1, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))

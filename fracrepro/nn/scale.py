@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU
 from fracrepro.theory.layer import critical_variance, expansion_variance
-from fracrepro.theory.published import FORMULAS, published_variance
+from fracrepro.theory.published import FORMULAS, Formula, published_variance
 
-__all__ = ["FORMULAS", "MODES", "fractional", "gain", "random_walk", "with_slope", "without_dropout"]
+__all__ = [
+    "FORMULAS",
+    "MODES",
+    "Formula",
+    "Mode",
+    "fractional_std",
+    "gain",
+    "random_walk_std",
+    "with_slope",
+    "without_dropout",
+]
 
-MODES = ("fan_in", "fan_out")
+Mode = Literal["fan_in", "fan_out"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def gain(activation: Activation) -> float:
@@ -20,7 +32,8 @@ def gain(activation: Activation) -> float:
 
     For the activations that torch knows it equals `torch.nn.init.calculate_gain` to the last bit.
 
-    Source: derived on page 01, variance-thm-recursion.
+    Source:
+        Derived on page 01, variance-thm-recursion.
 
     >>> from fracrepro.theory.activations import Linear
     >>> gain(Linear())
@@ -29,7 +42,9 @@ def gain(activation: Activation) -> float:
     return math.sqrt(1.0 / activation.even_moment(1))
 
 
-def fractional(s: float, fan: float, width: int, activation: Activation, formula: str = "exact") -> float:
+def fractional_std(
+    s: float, fan: float, width: int, activation: Activation, formula: Formula = "exact"
+) -> float:
     r"""Return the standard deviation that preserves the moment of order `s`.
 
     With :math:`\sigma_c^2` the critical variance at `width`:
@@ -48,8 +63,9 @@ def fractional(s: float, fan: float, width: int, activation: Activation, formula
     Raises:
         ArgumentError: for an argument outside these ranges, or where the authors' expansion is not positive.
 
-    Source: the abstract for square layers, the authors' code for ``"published"``, derived on page 08,
-    backward-thm-rectangular, for the rest.
+    Source:
+        The abstract for square layers, the authors' code for ``"published"``; derived on page 08,
+        backward-thm-rectangular, for the rest.
     """
     s = real("s", s, "[0, 2]")
     choice("formula", formula, FORMULAS)
@@ -64,7 +80,7 @@ def fractional(s: float, fan: float, width: int, activation: Activation, formula
     return math.sqrt(variance)
 
 
-def random_walk(fan: float, activation: Activation, mode: str = "fan_in") -> float:
+def random_walk_std(fan: float, activation: Activation, mode: Mode = "fan_in") -> float:
     r"""Return Sussillo and Abbott's standard deviation.
 
     .. math:: \text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}
@@ -79,7 +95,8 @@ def random_walk(fan: float, activation: Activation, mode: str = "fan_in") -> flo
     Raises:
         ArgumentError: for a smaller fan, and for an activation that the fit does not cover.
 
-    Source: the authors' code.
+    Source:
+        The authors' code.
     """
     if isinstance(activation, Linear):
         return math.exp(1 / (2 * fan)) / math.sqrt(fan)

@@ -22,6 +22,7 @@ __all__ = [
     "detectable_difference",
     "endpoints",
     "final_figures",
+    "mean_intervals",
     "order_differences",
     "paired_difference",
 ]
@@ -220,6 +221,32 @@ def paired_difference(
     detectable = detectable_difference(len(kept), level=1 - confidence, power=power) * deviation
     effect = mean / deviation if deviation > 0 else math.nan
     return PairedDifference(mean, mean - half, mean + half, effect, detectable, len(kept), lost)
+
+
+def mean_intervals(samples: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Return mean and Student interval of every column: ``mean, low, high``, one row a column of `samples`.
+
+    Args:
+        samples: independent values of one law in each column, such as one per seed; what is not finite is
+            left out.
+        confidence: of each interval, in (0, 1).
+
+    Raises:
+        ArgumentError: for `confidence` outside its range.
+
+    Source: Student (1908).
+
+    >>> import pandas as pd
+    >>> mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5).round(12).loc["a"].tolist()
+    [2.0, 1.0, 3.0]
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, values in samples.items():
+        found = paired_difference(values, 0 * values, confidence=confidence)
+        rows[name] = (found.mean, found.low, found.high)
+    return pd.DataFrame(rows, index=["mean", "low", "high"]).T
 
 
 def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8) -> float:

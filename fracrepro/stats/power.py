@@ -159,6 +159,8 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
     Raises:
         ArgumentError: outside these ranges, or if the shapes differ.
 
+    Source: derived on page 05, in the section on simulated networks.
+
     >>> kolmogorov_power_bound([0.0], [1.0], 10)   # all observations lie where none should
     1.0
     """

@@ -26,6 +26,7 @@ from fracrepro.theory.weights import law as weight_law
 # numerics.md: numerics-layer-cumulants
 _POINTS = 4001
 _SPREAD, _SLOW_DECAY = 12.0, 45.0
+
 # Shevtsova (2011), the constant of the Berry-Esseen inequality for independent terms of one law.
 _BERRY_ESSEEN = 0.4748
 
@@ -160,8 +161,8 @@ class LogNormLaw:
     def cdf(self, x: ArrayLike) -> float | np.ndarray:
         """Return P(log(r_k/r_0) ≤ x | survival), exact to 1e-10.
 
-        For Gaussian weights the lower tail has a relative accuracy of 1e-6 or better down to 1e-12, where it
-        is tested; very far below, at 1e-100 and less, nothing is promised.
+        For Gaussian weights the lower tail has a relative accuracy of 1e-6 or better down to 1e-11, of 1e-5
+        down to 1e-12; very far below, at 1e-100 and less, nothing is promised.
         """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[0])
 
@@ -174,7 +175,7 @@ class LogNormLaw:
 
         Relatively accurate in the upper tail for ReLU and dropout around it or around a linear layer.
         Otherwise the lines of integration end at the fourth moment of R: from two layers on the relative
-        error stays below 1e-6 down to 1e-9, for a single layer the error is about 1e-13 absolute.
+        error stays below 1e-6 down to 1e-9, for a single layer the error is below 1e-11 absolute.
         """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[1])
 
@@ -219,7 +220,9 @@ class LogNormLaw:
         return self._mean, self._sd**2, self.depth * third, self.depth * fourth
 
     def berry_esseen_bound(self) -> float:
-        """Return a bound of sup |cdf - normal cdf|: 0.4748 E|ξ|³/(Var ξ)^(3/2)/√k, ξ = log R - E log R.
+        """Return a bound of the largest difference between `cdf` and the normal limit's distribution function.
+
+        It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival.
 
         Raises:
             ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.
@@ -235,7 +238,7 @@ class LogNormLaw:
     @overload
     def small_output_probability(self, eps: ArrayLike) -> np.ndarray: ...
     def small_output_probability(self, eps: ArrayLike) -> float | np.ndarray:
-        """Return P(r_k ≤ eps r_0), dead networks included; relative accuracy 1e-6 down to 1e-12.
+        """Return P(r_k ≤ eps r_0), dead networks included; relative accuracy that of `cdf`.
 
         Args:
             eps: a positive number, or an array of them.

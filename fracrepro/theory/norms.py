@@ -56,6 +56,11 @@ def output_norm(outputs: int) -> Top:
     Args:
         outputs: rows of V, from 1.
 
+    Raises:
+        ArgumentError: outside this range.
+
+    Source: derived on page 08, backward-thm-loss.
+
     >>> output_norm(2)(np.random.default_rng(0), np.ones((3, 4))).shape
     (3, 4)
     """
@@ -73,6 +78,11 @@ def cross_entropy(outputs: int) -> Top:
 
     Args:
         outputs: classes, from 1.
+
+    Raises:
+        ArgumentError: outside this range.
+
+    Source: the definition of the loss.
 
     >>> cross_entropy(1)(np.random.default_rng(0), np.ones((1, 2))).tolist()   # one class: nothing to learn
     [[0.0, 0.0]]
@@ -119,6 +129,8 @@ def propagate(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
+    Source: defined on page 01, variance-def-passes.
+
     >>> import fracrepro as fr
     >>> found = propagate(10, [3, 5, 4], [0.5, 0.5], fr.ReLU(), np.random.default_rng(0))
     >>> found.signals.shape, found.gradients.shape, found.weight_gradients.shape
@@ -161,6 +173,8 @@ def forward_log_norms(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
+    Source: defined on page 01, variance-def-passes.
+
     >>> import fracrepro as fr
     >>> x = np.array([[3.0, 4.0]])
     >>> rng, ones = np.random.default_rng(0), lambda rng, shape: np.ones(shape)
@@ -198,6 +212,8 @@ def gaussian_log_norms(
 
     Raises:
         ArgumentError: outside these ranges.
+
+    Source: derived on page 02, thm-moment.
 
     >>> gaussian_log_norms(2, 3, 64, 0.2, passes.TANH, np.random.default_rng(0)).shape
     (2, 4)

@@ -99,6 +99,8 @@ def forward(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
+    Source: defined on page 01, variance-def-passes.
+
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
     >>> layers = forward(np.ones((2, 3)), [1.0, 1.0], fr.ReLU(), rng, widths=[4, 5])
@@ -152,6 +154,8 @@ def backward(
 
     Raises:
         ArgumentError: if there is no layer, or the gradients have not the shape of the last layer's outputs.
+
+    Source: defined on page 01, variance-def-passes.
 
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)

@@ -26,6 +26,19 @@ def _schemes() -> tuple[str, ...]:
     return schemes.names()
 
 
+def _normal_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+    from fracrepro.nn.schemes.base import NormalScheme
+
+    return tuple(name for name in schemes.names() if issubclass(schemes.get(name), NormalScheme))
+
+
+def _trainable_schemes() -> tuple[str, ...]:
+    from fracrepro.nn.training.start import startable
+
+    return startable()
+
+
 def _formulas() -> tuple[str, ...]:
     from fracrepro.theory.published import FORMULAS
 
@@ -54,6 +67,8 @@ SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
+    "normal_schemes": _normal_schemes,  # those that differ by one factor a layer
+    "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
     "formulas": _formulas,
     "datasets": _datasets,
     "downloads": _downloads,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracrepro import files
+from fracrepro import _moved, files
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import provenance
 
@@ -121,3 +121,7 @@ def _commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+    __getattr__ = _moved.getter(__name__)

@@ -1,10 +1,14 @@
 """The book, built once at the quick profile in a folder of its own."""
 
+import contextlib
+import functools
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
 
 ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COMMAND = str(Path(sys.executable).with_name("fracrepro"))
 
 
@@ -52,3 +57,57 @@ def book(tmp_path_factory):
     result = built.fracrepro("build", "--profile", "quick")
     assert result.returncode == 0, result.stdout + result.stderr
     return built
+
+
+@pytest.fixture(scope="module")
+def served(book):
+    """The address under which the built pages are served."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book.site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+class Reader:
+    """A browser that opens pages of the book and notes whatever a reader should not see."""
+
+    def __init__(self, running, address):
+        self.running, self.address, self.trouble = running, address, []
+
+    @contextlib.contextmanager
+    def page(self, path, **options):
+        """Open a page and let its formulas be set; foreign requests, failures and complaints are noted."""
+        context = self.running.new_context(**options)
+        page, note = context.new_page(), self.trouble.append
+        page.on("request", lambda r: r.url.startswith((self.address, "data:")) or note(f"foreign {r.url}"))
+        page.on("requestfailed", lambda r: note(f"failed {r.url}"))
+        page.on("response", lambda r: r.status < 400 or note(f"{r.status} {r.url}"))
+        page.on("pageerror", lambda error: note(f"error {error}"))
+        page.on("console", lambda m: m.type in ("log", "debug", "info") or note(f"{m.type} {m.text}"))
+        page.goto(f"{self.address}{path}", wait_until="load")
+        page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => null)")
+        yield page
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def reader(browser, served):
+    return Reader(browser, served)

@@ -1,10 +1,6 @@
 """The built pages: complete, without errors, and without a request to any other host."""
 
-import functools
-import http.server
 import re
-import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +8,6 @@ from bs4 import BeautifulSoup
 
 from fracrepro.workflow import site
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FOREIGN = re.compile(r"^(https?:)?//")
 
 
@@ -115,59 +110,16 @@ def test_a_failed_notebook_stops_the_build_and_keeps_the_old_site(book):
     assert (book.site / "index.html").stat().st_ino == before
 
 
-@pytest.fixture(scope="module")
-def served(book):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book.site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_a_browser_shows_every_page_without_complaint(book, served, browser, mode):
-    context = browser.new_context(color_scheme=mode)
-    trouble = []
-    for name in pages(book):
-        page = context.new_page()
-        page.on(
-            "request", lambda r: r.url.startswith((served, "data:")) or trouble.append(f"foreign {r.url}")
-        )
-        page.on("requestfailed", lambda r: trouble.append(f"failed {r.url}"))
-        page.on("response", lambda r: r.status < 400 or trouble.append(f"{r.status} {r.url}"))
-        page.on("pageerror", lambda error: trouble.append(f"error {error}"))
-        page.on(
-            "console", lambda m: m.type in ("log", "debug", "info") or trouble.append(f"{m.type} {m.text}")
-        )
-        page.goto(f"{served}{name}.html", wait_until="load")
-        page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => null)")
-        has_math = bool(
-            BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(".math")
-        )
-        if has_math:
-            page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # some are folded
-        if page.locator("mjx-merror").count():
-            trouble.append(f"{name}: a formula does not parse")
-        page.close()
-    context.close()
-    assert trouble == []
+def test_a_browser_shows_every_page_without_complaint(book, reader, mode):
+    for name, soup in soups(book).items():
+        with reader.page(f"{name}.html", color_scheme=mode) as page:
+            if soup.select(".math"):
+                page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # some are folded
+            if page.locator("mjx-merror").count():
+                reader.trouble.append(f"{name}: a formula does not parse")
+    assert reader.trouble == []
 
 
 def test_mathjax_comes_without_the_files_that_no_page_needs(book):

@@ -1,10 +1,13 @@
 """The registry of schemes: every one found, checked, written and read, with the right standard deviation."""
 
+import ast
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+import fracrepro
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import init, schemes
 from fracrepro.nn.schemes.base import NormalScheme, Scheme, option
@@ -142,6 +145,44 @@ def test_names_of_the_first_edition_warn_and_work():
         old = schemes.Scheme
     assert old("fractional", 0.5, "exact") == schemes.make("fractional", s=0.5)
     assert old("kaiming") == schemes.make("kaiming")
+
+
+def typed_by_hand(source):
+    """The lines with a tuple, list, set or dictionary that names two schemes or more."""
+    known = set(schemes.names())
+    for node in ast.walk(ast.parse(source)):
+        parts = [*getattr(node, "elts", []), *getattr(node, "keys", []), *getattr(node, "values", [])]
+        named = {part.value for part in parts if isinstance(part, ast.Constant) and part.value in known}
+        if len(named) > 1:
+            yield node.lineno
+
+
+def test_nobody_types_a_list_of_schemes_outside_the_registry():
+    package = Path(fracrepro.__file__).parent
+    free = {package / "nn" / "schemes", package / "nn" / "experiments"}  # the registry, and what was recorded
+    found = [
+        f"{path.relative_to(package)}:{line}"
+        for path in sorted(package.rglob("*.py"))
+        if free.isdisjoint(path.parents)
+        for line in typed_by_hand(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ('A = ("kaiming", "xavier")', [1]),
+        ('x = 1\nfor name in ["fractional", other, "lyapunov"]: pass', [2]),
+        ('A = {"kaiming": 1, "xavier": 2}', [1]),
+        ('A = {"a": "kaiming", "b": "xavier"}', [1]),
+        ('if name in {"kaiming", "random_walk"}: pass', [1]),
+        ('A = ("kaiming", "orange")', []),
+        ('f("kaiming"); g("xavier")', []),
+    ],
+)
+def test_a_list_typed_by_hand_is_found(source, lines):
+    assert list(typed_by_hand(source)) == lines
 
 
 SHAPE, SLOPE = (64, 784), 0.01

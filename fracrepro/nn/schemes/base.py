@@ -59,6 +59,8 @@ class Scheme(ABC):
     """Whether it draws numbers; if not, no generator is touched."""
     needs_data: ClassVar[bool] = False
     """Whether it needs a batch."""
+    can_fail: ClassVar[bool] = True
+    """Whether filling can fail half-way, so that a copy of the weights is kept until it is done."""
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -121,6 +123,8 @@ class NormalScheme(Scheme):
 
     All such schemes take the same draws from the same generator: they differ by one factor a layer.
     """
+
+    can_fail = False
 
     @abstractmethod
     def std(self, slot: Slot) -> float:

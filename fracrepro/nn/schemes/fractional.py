@@ -15,8 +15,9 @@ __all__ = ["Fractional", "Lyapunov"]
 class Fractional(NormalScheme):
     """Preserves the moment of order `s` of the norm.
 
-    Source: the abstract for square layers, the authors' code for ``formula="published"``,
-    derived on page 08, backward-thm-rectangular, for the rest.
+    Source:
+        The abstract for square layers, the authors' code for ``formula="published"``; derived on page 08,
+        backward-thm-rectangular, for the rest.
 
     >>> Fractional(s=2.0).std(Slot((64, 50))) == 50**-0.5   # nothing follows: linear
     True
@@ -28,23 +29,24 @@ class Fractional(NormalScheme):
     source = "the paper"
 
     s: float = option(1.0, "[0, 2]", "preserved order; 0 preserves the mean log-norm")
-    formula: str = option("exact", scale.FORMULAS, "of the variance")
+    formula: scale.Formula = option("exact", scale.FORMULAS, "of the variance")
     a: float | None = option(None, "(-inf, inf)", "negative slope; None takes that of the activation")
-    mode: str = option("fan_in", scale.MODES, "direction that is preserved: forward or backward")
+    mode: scale.Mode = option("fan_in", scale.MODES, "direction that is preserved: forward or backward")
 
     def std(self, slot: Slot) -> float:
         """Return the standard deviation by the chosen formula."""
         forward = self.mode == "fan_in"
         fan, width = (slot.fan_in, slot.width) if forward else (slot.fan_out, slot.input_width)
         activation = scale.with_slope(slot.activation, self.a)
-        return scale.fractional(self.s, fan, width, activation, self.formula)
+        return scale.fractional_std(self.s, fan, width, activation, self.formula)
 
 
 @dataclass(frozen=True)
 class Lyapunov(NormalScheme):
     """Preserves the mean log-norm: the Lyapunov exponent is zero.
 
-    Source: Kogler, Schwarz and Kittle 2026; the fractional scheme at s = 0, derived on page 02, thm-moment.
+    Source:
+        Kogler, Schwarz and Kittle 2026; the fractional scheme at s = 0, derived on page 02, thm-moment.
     """
 
     name = "lyapunov"
@@ -54,4 +56,4 @@ class Lyapunov(NormalScheme):
 
     def std(self, slot: Slot) -> float:
         """Return the standard deviation at order 0."""
-        return scale.fractional(0.0, slot.fan_in, slot.width, slot.activation)
+        return scale.fractional_std(0.0, slot.fan_in, slot.width, slot.activation)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Linear
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Slot:
 
     Args:
         shape: (n_out, n_in, *kernel) of one group, whatever the order of the tensor's own dimensions.
-        follows: the law of what follows the layer, dropout included; None where nothing does.
+        follows: the law of what follows the layer, dropout included; None where nothing does, or no law.
         groups: how many layers of this shape stand side by side, as in a grouped convolution.
         stride: of a transposed convolution, per dimension; empty otherwise.
         transposed: whether the tensor holds n_in before n_out, as transposed convolutions do.
@@ -28,7 +29,11 @@ class Slot:
         parameter: name of the tensor in it.
         module: the module.
         tensor: what is filled.
-        follower: the module or function that follows, also where no law describes it.
+        bias: the bias of the same layer.
+        follower: name of the module or function that follows where no law describes it.
+        reason: why no law describes what follows; empty where there is a law or nothing follows.
+        note: a remark for the report.
+        traced: whether what follows was seen in a run, or read off the order of the modules.
         first: whether no other weight stands between the input and this one.
         last: whether no other weight stands between this one and the output.
 
@@ -46,13 +51,23 @@ class Slot:
     parameter: str = "weight"
     module: nn.Module | None = None
     tensor: Tensor | None = None
-    follower: Any = None
+    bias: Tensor | None = None
+    follower: str = ""
+    reason: str = ""
+    note: str = ""
+    traced: bool = False
     first: bool = False
     last: bool = False
 
     @property
     def activation(self) -> Activation:
-        """The law that follows; linear where nothing does."""
+        """The law that follows; linear where nothing does.
+
+        Raises:
+            ArgumentError: where something follows that no law describes.
+        """
+        if self.reason:
+            raise ArgumentError(self.reason)
         return self.follows or Linear()
 
     @property

@@ -15,7 +15,8 @@ __all__ = ["RandomWalk"]
 class RandomWalk(NormalScheme):
     """Sussillo and Abbott's fit of the scale that keeps the mean log-norm; dropout is left out of it.
 
-    Source: the authors' code, which calls it without the slope, so that the gain is √2.
+    Source:
+        Sussillo and Abbott 2014, in the form of the authors' code, which leaves the slope out of the gain.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> round(RandomWalk().std(Slot((64, 64), ReLU())), 6)
@@ -34,4 +35,4 @@ class RandomWalk(NormalScheme):
     def std(self, slot: Slot) -> float:
         """Return the standard deviation."""
         activation = scale.with_slope(scale.without_dropout(slot.activation), self.a)
-        return scale.random_walk(slot.fan_in, activation)
+        return scale.random_walk_std(slot.fan_in, activation)

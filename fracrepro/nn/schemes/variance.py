@@ -18,7 +18,8 @@ class Kaiming(NormalScheme):
 
     The gain of a leaky ReLU is by default that of the ReLU, √2: torch's default and the authors' call.
 
-    Source: He et al. 2015; the call from the authors' code.
+    Source:
+        He et al. 2015; the call is that of the authors' code.
 
     >>> from fracrepro.theory.activations import LeakyReLU
     >>> Kaiming().std(Slot((64, 50), LeakyReLU(0.01)))
@@ -44,7 +45,8 @@ class Kaiming(NormalScheme):
 class Xavier(NormalScheme):
     """√(2/(fan_in + fan_out)), whatever follows.
 
-    Source: Glorot and Bengio 2010.
+    Source:
+        Glorot and Bengio 2010.
 
     >>> Xavier().std(Slot((64, 64))) == 64**-0.5
     True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import nn
 from fracrepro.arguments import integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import CLASSES
+from fracrepro.nn.networks import conv
+from fracrepro.theory.activations import LeakyReLU
 
 __all__ = ["Network", "build_module"]
 
@@ -93,13 +94,6 @@ class Network:
 
 def build_module(network: Network) -> nn.Sequential:
     """Return the network as a plain torch module, one model at a time: the reference for the ensemble."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for k, (n_out, n_in, kernel, _) in enumerate(network.conv_shapes):
-        layers[f"conv{k}"] = nn.Conv2d(n_in, n_out, kernel)
-        layers[f"relu{k}"] = nn.ReLU()
-        layers[f"pool{k}"] = nn.MaxPool2d(2)
-    layers["flatten"] = nn.Flatten()
-    for k, (n_out, n_in) in enumerate(network.layer_shapes):
-        layers[f"dense{k}"] = nn.Linear(n_in, n_out)
-        layers[f"leaky{k}"] = nn.LeakyReLU(network.negative_slope)
-    return nn.Sequential(layers)
+    sizes = [n_out for n_out, _ in network.layer_shapes]
+    activation = LeakyReLU(network.negative_slope)
+    return conv(network.image_shape, network.channels, sizes, activation, kernel=network.kernel, last=True)

@@ -26,13 +26,18 @@ _STEP, _END = 1 / 32, 45.0
 def log_high_moment(q: float, width: int, mean: float, activation: Activation) -> float:
     """log E[(X/m)^q] for a squared factor X with Gaussian weights, of mean m, and q ≥ 2."""
     _, terms, exponent = _contour(q, width, mean, activation)
-    return float(special.gammaln(q + 1.0) + exponent + math.log(terms.real.sum() / math.pi))
+    return float(special.gammaln(q + 1.0) + exponent + math.log(_trapezoid(terms) * _STEP / math.pi))
 
 
 def high_moment_slope(q: float, width: int, mean: float, activation: Activation) -> float:
     """d/dq of the same, q ≥ 1: ψ(q + 1) minus the mean of log z, weighted by the integrand."""
     log_z, terms, _ = _contour(q, width, mean, activation)
-    return float(special.digamma(q + 1.0) - (terms * log_z).real.sum() / terms.real.sum())
+    return float(special.digamma(q + 1.0) - _trapezoid(terms * log_z) / _trapezoid(terms))
+
+
+def _trapezoid(terms: np.ndarray) -> float:
+    """The real part of a sum over half of a symmetrical line, whose first point belongs to both halves."""
+    return float(terms.real.sum() - terms[0].real / 2)
 
 
 def _contour(
@@ -57,6 +62,5 @@ def _contour(
     v = reach * np.sinh(np.arange(0.0, _END, _STEP))
     line = 1.0 + 1j * v
     log_value = log_mgf(c * line**2) - 2.0 * (q + 1.0) * np.log(line) - objective[best] - q * math.log(c)
-    terms = np.exp(log_value) * 2.0 * line * np.sqrt(v * v + reach * reach) * _STEP
-    terms[0] /= 2.0
+    terms = np.exp(log_value) * 2.0 * line * np.sqrt(v * v + reach * reach)
     return math.log(c) + 2.0 * np.log(line), terms, float(objective[best])

@@ -35,7 +35,7 @@ _LOST = 1e-13
 # numerics.md: numerics-stationary-weight
 _LARGEST_TILT, _SAFE_TILT = 10.0, 4.0
 _NOISE = 1e-13
-_SMALLEST, _SMALLER = 1e-12, 1e-8
+_SMALLEST, _SMALLER, _TINIEST = 1e-12, 1e-8, 1e-250
 # numerics.md: numerics-stationary-cost
 _MOST_NUMBERS = 2_000_000
 
@@ -145,7 +145,7 @@ class Grid:
             weighted[self.known :] = self._matrix @ weighted[self.known :] + self._source
         survival = self._survival(weighted, 0.0)
         # Every layer adds to the probabilities that the noise at the end of the density does not reach.
-        smallest = max(_SMALLEST * _SMALLER ** min(depth - 1, 30), 1e-250)
+        smallest = max(_SMALLEST * _SMALLER ** (depth - 1), _TINIEST)
         return np.where(survival >= smallest, survival, 0.0)
 
     @cached_property

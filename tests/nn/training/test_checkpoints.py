@@ -87,7 +87,7 @@ def test_sigkill_at_random_moments_changes_nothing(digits, tmp_path):
     # Ten kills, spread over start, training and writing; each start goes on from the last one's checkpoints.
     longer = SMALL.replace(epochs=60)
     processes = multiprocessing.get_context("forkserver")  # pays for the imports once
-    processes.set_forkserver_preload(["fracrepro.nn.training.trainer"])
+    processes.set_forkserver_preload(["fracrepro.nn.training.trainer", "pandas"])
     moments, arguments = random.Random(0), {"checkpoint": tmp_path, "interval": 0, "threads": 1}
     exits = []
     for _ in range(10):
