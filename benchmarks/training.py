@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments.protocol import PROTOCOLS
-from fracrepro.nn.training.network import build_module, initial_parameters
-from fracrepro.nn.training.train import train
+from fracrepro.nn.experiments import PROTOCOLS
+from fracrepro.nn.training import train
+from fracrepro.nn.training.network import build_module
+from fracrepro.nn.training.start import initial_parameters
 
 TARGETS = {"mnist": 6.0, "cifar10": 2.0}
 

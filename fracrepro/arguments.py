@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
 import re
@@ -74,10 +75,19 @@ def integer(name: str, value: Any, interval: str) -> int:
 
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
-    """Return `value`, or raise ArgumentError unless it is one of `options`."""
+    """Return `value`, or raise ArgumentError unless it is one of `options`; a near one is suggested."""
     if value not in options:
-        raise _refuse(name, value, f"one of {', '.join(map(repr, options))}")
+        near = difflib.get_close_matches(str(value), options, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise _refuse(name, value, f"one of {', '.join(map(repr, options))}{hint}")
     return str(value)
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return `value` if it is a numpy Generator, else raise ArgumentError."""
+    if not isinstance(value, np.random.Generator):
+        raise _refuse(name, value, "a numpy Generator such as numpy.random.default_rng(0)")
+    return value
 
 
 def distinct(name: str, values: Sequence[Any]) -> None:

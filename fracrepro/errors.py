@@ -6,7 +6,7 @@ traceback.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "FracreproError"]
+__all__ = ["ArgumentError", "FracreproError", "MissingPackageError"]
 
 
 class FracreproError(Exception):
@@ -15,3 +15,22 @@ class FracreproError(Exception):
 
 class ArgumentError(FracreproError, ValueError):
     """An argument is refused: the message names it, its value and what is allowed."""
+
+
+class MissingPackageError(FracreproError, ImportError):
+    """A package that one of the extras brings is not installed.
+
+    Args:
+        package: the name under which pip knows it.
+        extra: the extra of this package that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Word the message: it says what to install."""
+        super().__init__(f"{package} is not installed: pip install 'fracrepro[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str, str]]:
+        """Let a worker send it: an exception of two arguments does not pickle by itself."""
+        return type(self), (self.package, self.extra)

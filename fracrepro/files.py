@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["atomic_writer", "file_digest", "write_json", "write_text"]
+from fracrepro.errors import ArgumentError
+
+__all__ = ["atomic_writer", "file_digest", "writable_folder", "write_json", "write_text"]
 
 
 @contextlib.contextmanager
@@ -57,6 +59,27 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def writable_folder(name: str, folder: str | os.PathLike[str]) -> Path:
+    """Make `folder` where missing and return it: a user learns before the work that its result has no place.
+
+    Args:
+        name: the argument that named the folder, for the message.
+        folder: where results will be written.
+
+    Raises:
+        ArgumentError: when the folder cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ArgumentError(f"{name} = {str(path)!r}: need a folder that can be written to")
+    return path
+
+
 def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
     """Return the hexadecimal digest of a file's content.
 
@@ -64,7 +87,7 @@ def file_digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
         OSError: when the file cannot be read.
     """
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _umask() -> int:

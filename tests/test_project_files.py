@@ -65,6 +65,11 @@ def test_one_version_everywhere():
     assert f"{{{__version__}}}" in (ROOT / "book" / "cite.md").read_text()
 
 
+def test_no_module_is_longer_than_350_lines():
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "fracrepro").rglob("*.py")}
+    assert [str(path.relative_to(ROOT)) for path, length in lengths.items() if length > 350] == []
+
+
 def test_nothing_names_a_path_of_a_machine():
     pattern = re.compile(r"(?<![\w.])/(root|home|tmp|opt)/\w")
     suffixes = {".py", ".md", ".yml", ".toml", ".txt", ".cff", ".ipynb", ".json", ".csv", ".css"}

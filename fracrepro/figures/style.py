@@ -7,15 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# One colour a scheme, the same on all pages; seaborn's "colorblind" palette.
-SCHEME_COLOURS = {
-    "fractional": "#0173b2",
-    "kaiming": "#de8f05",
-    "xavier": "#029e73",
-    "random_walk": "#cc78bc",
-    "lyapunov": "#ca9161",
-}
-
 
 def use_style() -> None:
     """Set matplotlib's defaults for this kernel; figures have twice the screen's resolution."""

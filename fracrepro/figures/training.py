@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fracrepro.figures.style import SCHEME_COLOURS, points_with_intervals
+from fracrepro.figures.style import points_with_intervals
+from fracrepro.nn import schemes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +30,9 @@ def training_curves(results: pd.DataFrame) -> None:
             summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
             quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
             half_width = quantile * summary["sem"].fillna(0.0)
-            colour, mean = SCHEME_COLOURS[str(scheme)], summary["mean"]
-            axes.plot(mean.index, mean, color=colour, label=str(scheme).replace("_", " "))
+            kind, mean = schemes.get(str(scheme)), summary["mean"]
+            colour, label = kind.colour, kind.label
+            axes.plot(mean.index, mean, color=colour, label=label)
             axes.fill_between(
                 mean.index, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0
             )
@@ -57,9 +59,9 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         axes.plot(differences, np.full(len(differences), 0.15), ".", color="0.5", markersize=5)
         found = paired_difference(accuracy[first], accuracy[other])
         spread = [[found.mean - found.low], [found.high - found.mean]]
-        axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=SCHEME_COLOURS[other], capsize=3)
+        axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=schemes.get(other).colour, capsize=3)
         axes.axvline(0, color="0.4", linewidth=1)
-        axes.set_yticks([0], [f"{first} - {other}".replace("_", " ")])
+        axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
 

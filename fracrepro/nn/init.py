@@ -1,4 +1,8 @@
-"""Initializers with the argument order and return value of `torch.nn.init`: a comparison costs one import."""
+"""Initializers that take the arguments of `torch.nn.init` and return what those return.
+
+The order `s` stands in second place, behind the tensor; all other arguments follow in torch's order.
+What is called by position there is therefore called by name here.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,28 @@ from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.activations import LeakyReLU, Linear, ReLU
-from fracrepro.theory.layer import critical_variance, expansion_variance
+from fracrepro.nn import scale
+from fracrepro.nn.scale import Formula, Mode
+from fracrepro.theory import activations
+from fracrepro.theory.activations import Activation, Linear
 
-__all__ = ["fractional_normal_", "fractional_std", "random_walk_normal_", "random_walk_std"]
+__all__ = ["fractional_normal_", "fractional_std", "normal_", "random_walk_normal_", "random_walk_std"]
 
-MODES = ("fan_in", "fan_out")
-NONLINEARITIES = ("linear", "relu", "leaky_relu")
-FORMULAS = ("exact", "derived", "published")
+# What torch calls layers without an activation.
+LINEAR = tuple(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))
+# What torch has a gain for and the theory no law.
+LAWLESS = ("sigmoid", "tanh", "selu")
 
 
 def fractional_normal_(
     tensor: Tensor,
     s: float = 1.0,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     generator: torch.Generator | None = None,
     *,
-    formula: str = "exact",
+    formula: Formula = "exact",
 ) -> Tensor:
     r"""Fill `tensor` with normal draws whose variance preserves the moment of order `s` from layer to layer.
 
@@ -38,14 +45,15 @@ def fractional_normal_(
 
     with :math:`R_n` the one-layer factor at width :math:`n`.
     The other modes and formulas are in :func:`fractional_std`.
-    At s = 2 the result equals :func:`torch.nn.init.kaiming_normal_` bit for bit under the same generator.
+    At s = 2 the result equals :func:`torch.nn.init.kaiming_normal_` bit for bit under the same generator, for
+    everything that function accepts and the theory has a law for.
 
     Args:
         tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
         s: preserved order in [0, 2]; 0 preserves the mean of the log-norm, 2 is Kaiming.
-        a: negative slope, used with ``"leaky_relu"`` only.
+        a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` keeps the forward moment, ``"fan_out"`` the backward one.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: the name of an activation of the theory, or of torch's linear layers (``"conv2d"``, …).
         generator: source of the draws; None takes torch's global one.
         formula: ``"exact"``, ``"derived"`` or ``"published"``.
 
@@ -53,9 +61,11 @@ def fractional_normal_(
         `tensor`.
 
     Raises:
-        ArgumentError: for an argument outside the ranges above, before `tensor` is touched.
+        ArgumentError: for an argument outside the ranges above, before `tensor` is touched; also for
+            ``"tanh"``, ``"sigmoid"`` and ``"selu"``, where no law says what a layer does to a moment.
 
-    Source: the abstract for square layers; derived here for rectangular ones.
+    Source:
+        The abstract for square layers; derived on page 08, backward-thm-rectangular, for rectangular ones.
 
     >>> weight, kaiming = torch.empty(64, 64), torch.empty(64, 64)
     >>> _ = fractional_normal_(weight, s=2.0, generator=torch.Generator().manual_seed(0))
@@ -65,13 +75,13 @@ def fractional_normal_(
     """
     if _is_empty(tensor):
         return tensor
-    return _normal(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
+    return normal_(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
 
 
 def random_walk_normal_(
     tensor: Tensor,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -85,9 +95,10 @@ def random_walk_normal_(
 
     Args:
         tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
-        a: negative slope, used with ``"leaky_relu"`` only; at 0 the gain is √2, as in the authors' code.
+        a: negative slope, used with ``"leaky_relu"`` only; at 0 the gain is √2, as in the authors' code;
+            None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``: which fan enters.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: ``"linear"`` or torch's name of a linear layer, ``"relu"`` or ``"leaky_relu"``.
         generator: source of the draws; None takes torch's global one.
 
     Returns:
@@ -97,24 +108,25 @@ def random_walk_normal_(
         ArgumentError: for an argument outside the ranges above, before `tensor` is touched; also for a
             fan of 1 or 2 at a rectifier, because the fit has its pole at 2.4.
 
-    Source: the authors' code.
+    Source:
+        The authors' code.
 
     >>> tuple(random_walk_normal_(torch.empty(3, 5), nonlinearity="linear").shape)
     (3, 5)
     """
     if _is_empty(tensor):
         return tensor
-    return _normal(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
+    return normal_(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
 
 
 def fractional_std(
     shape: tuple[int, ...],
     s: float = 1.0,
-    a: float = 0.0,
-    mode: str = "fan_in",
+    a: float | None = 0.0,
+    mode: Mode = "fan_in",
     nonlinearity: str = "leaky_relu",
     *,
-    formula: str = "exact",
+    formula: Formula = "exact",
 ) -> float:
     r"""Return the standard deviation that :func:`fractional_normal_` gives to a tensor of this shape.
 
@@ -131,9 +143,9 @@ def fractional_std(
     Args:
         shape: (n_out, n_in) or (n_out, n_in, *kernel), all sizes at least 1.
         s: order in [0, 2].
-        a: negative slope, used with ``"leaky_relu"`` only.
+        a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``.
-        nonlinearity: ``"linear"``, ``"relu"`` or ``"leaky_relu"``.
+        nonlinearity: the name of an activation of the theory, or of torch's linear layers (``"conv2d"``, …).
         formula: ``"exact"``, ``"derived"`` or ``"published"``.
 
     Returns:
@@ -142,29 +154,26 @@ def fractional_std(
     Raises:
         ArgumentError: for an argument outside these ranges, or where the authors' expansion is not positive.
 
-    Source: the abstract for square layers, the authors' code for ``"published"``, derived here for the rest.
+    Source:
+        The abstract for square layers, the authors' code for ``"published"``; derived on page 08,
+        backward-thm-rectangular, for the rest.
 
     >>> fractional_std((64, 32), s=2.0, nonlinearity="linear") == 1 / math.sqrt(32)
     True
     """
     s = real("s", s, "[0, 2]")
-    choice("formula", formula, FORMULAS)
-    nonlinearity, a = _rectifier(nonlinearity, a)
+    choice("formula", formula, scale.FORMULAS)
     fan, width = _fan(shape, mode)
-    if s == 2.0:  # torch's own arithmetic, so that Kaiming is met to the last bit
-        return calculate_gain(nonlinearity, a) / math.sqrt(fan)  # type: ignore[arg-type]
-    activation = {"linear": Linear(), "relu": ReLU(), "leaky_relu": LeakyReLU(a)}[nonlinearity]
-    if formula == "published":
-        variance = expansion_variance(s, fan, activation, source="published")
-    elif formula == "derived":
-        variance = expansion_variance(s, width, activation, source="derived") * width / fan
-    else:
-        variance = critical_variance(s, width, activation) * width / fan
-    return math.sqrt(variance)
+    if nonlinearity == "leaky_relu" and a is not None:
+        a = real("a", a, "(-inf, inf)")
+        if s == 2.0:  # also for slopes that the theory refuses as too small or too large
+            return calculate_gain("leaky_relu", a) / math.sqrt(fan)
+    activation = _activation(nonlinearity, a)
+    return scale.fractional_std(s, fan, width, activation, formula)
 
 
 def random_walk_std(
-    shape: tuple[int, ...], a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    shape: tuple[int, ...], a: float | None = 0.0, mode: Mode = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> float:
     """Return the standard deviation that :func:`random_walk_normal_` gives to a tensor of this shape.
 
@@ -173,14 +182,17 @@ def random_walk_std(
     >>> round(random_walk_std((64, 64)), 6)
     0.180254
     """
-    nonlinearity, a = _rectifier(nonlinearity, a)
     fan, _ = _fan(shape, mode)
-    if nonlinearity == "linear":
-        return math.exp(1 / (2 * fan)) / math.sqrt(fan)
-    if fan <= 2:
-        raise ArgumentError(f"{mode} = {fan}: need at least 3, the fit for rectifiers has a pole at 2.4")
-    gain = calculate_gain(nonlinearity, a)  # type: ignore[arg-type]
-    return gain * math.exp(1.2 / (fan - 2.4)) / math.sqrt(fan)
+    return scale.random_walk_std(fan, _activation(nonlinearity, a), mode)
+
+
+def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fill `tensor` with normal draws made where the generator lives, so that a seed means one start."""
+    with torch.no_grad():
+        if generator is None or generator.device == tensor.device:
+            return tensor.normal_(0, std, generator=generator)
+        drawn = torch.empty(tensor.shape, dtype=tensor.dtype, device=generator.device)
+        return tensor.copy_(drawn.normal_(0, std, generator=generator))
 
 
 def _is_empty(tensor: Tensor) -> bool:
@@ -190,20 +202,24 @@ def _is_empty(tensor: Tensor) -> bool:
     return False
 
 
-def _normal(tensor: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    with torch.no_grad():
-        return tensor.normal_(0, std, generator=generator)
-
-
-def _rectifier(nonlinearity: str, a: float) -> tuple[str, float]:
-    """Check the activation; the slope counts for leaky ReLU only, as in torch."""
-    choice("nonlinearity", nonlinearity, NONLINEARITIES)
-    return nonlinearity, real("a", a, "(-inf, inf)") if nonlinearity == "leaky_relu" else 0.0
+def _activation(nonlinearity: str, a: float | None) -> Activation:
+    """The law that torch's name stands for; the slope counts for leaky ReLU only, as in torch."""
+    if nonlinearity in LAWLESS:
+        raise ArgumentError(
+            f"nonlinearity = {nonlinearity!r}: has no law here, because it is not positively homogeneous: "
+            "what it does to a moment depends on the scale of its input"
+        )
+    if nonlinearity in LINEAR:
+        return Linear()
+    choice("nonlinearity", nonlinearity, (*activations.names(), *LINEAR))
+    if nonlinearity == "leaky_relu" and a is not None:
+        a = real("a", a, "(-inf, inf)")
+    return activations.named(nonlinearity, a)
 
 
 def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:
     """The fan that scales the variance and the width of the layer's output in the direction of `mode`."""
-    mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, MODES)  # torch lowers it too
+    mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, scale.MODES)  # torch lowers it too
     if len(shape) < 2 or min(shape) < 1:
         raise ArgumentError(f"shape = {tuple(shape)}: need (n_out, n_in, *kernel) with every size at least 1")
     receptive_field = math.prod(shape[2:])

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from fracrepro.arguments import integer, integers, reals
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU, RReLU
+from fracrepro.nn.activations import draw_slopes
+from fracrepro.theory.activations import Activation, check_activation
 
 __all__ = ["backward_log_norms", "forward_log_norms"]
 
@@ -47,8 +48,10 @@ def forward_log_norms(
     Raises:
         ArgumentError: for an argument outside these ranges.
 
-    Source: derived here; the laws it must follow are the theory's.
+    Source:
+        The network of page 02, def-network; the laws it must follow are the theory's.
 
+    >>> from fracrepro.theory.activations import ReLU
     >>> two = forward_log_norms(2, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))
     >>> two.shape, two[:, 0].tolist()
     ((2, 3), [0.0, 0.0])
@@ -62,7 +65,7 @@ def forward_log_norms(
         norms = [_log_norm(x)]
         for n_in, n_out, sigma2 in zip(sizes[:-1], sizes[1:], variances, strict=True):
             z = _normal((count, n_out, n_in), sigma2, generator) @ x
-            x = z * _slopes(z, activation, generator)
+            x = z * draw_slopes(z, activation, generator)
             norms.append(_log_norm(x))
         parts.append(torch.stack(norms, 1))
     return torch.cat(parts).cpu().numpy()
@@ -96,8 +99,10 @@ def backward_log_norms(
     Raises:
         ArgumentError: for an argument outside these ranges.
 
-    Source: derived here.
+    Source:
+        The backward pass of page 08, backward-thm-walk.
 
+    >>> from fracrepro.theory.activations import ReLU
     >>> one = backward_log_norms(1, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))
     >>> one.shape
     (1, 3)
@@ -111,7 +116,7 @@ def backward_log_norms(
         for n_in, n_out, sigma2 in zip(sizes[:-1], sizes[1:], variances, strict=True):
             weight = _normal((count, n_out, n_in), sigma2, generator)
             z = weight @ x
-            slopes = _slopes(z, activation, generator)
+            slopes = draw_slopes(z, activation, generator)
             # Only the direction of x decides the masks; unit length keeps deep networks clear of underflow.
             x = torch.nn.functional.normalize(z * slopes, dim=1)
             layers.append((weight, slopes))
@@ -134,8 +139,7 @@ def _check(
     variances = reals("variance", variance, "(0, inf)")
     if variances.shape not in ((), (len(sizes) - 1,)):
         raise ArgumentError(f"variance = {variance!r}: need one number, or one per layer ({len(sizes) - 1})")
-    if not isinstance(activation, (Linear, ReLU, LeakyReLU, RReLU, Dropout)):
-        raise ArgumentError(f"activation = {activation!r}: need Linear, ReLU, LeakyReLU, RReLU or Dropout")
+    check_activation("activation", activation)
     return n, sizes.tolist(), np.broadcast_to(variances, len(sizes) - 1).tolist()
 
 
@@ -152,21 +156,6 @@ def _chunks(n: int, weights: int) -> list[int]:
 def _normal(shape: tuple[int, ...], variance: float, generator: torch.Generator) -> Tensor:
     values = torch.empty(shape, dtype=torch.float64, device=generator.device)
     return values.normal_(0, variance**0.5, generator=generator)
-
-
-def _slopes(z: Tensor, activation: Activation, generator: torch.Generator) -> Tensor:
-    """The factor that the activation puts on each coordinate, which is also its derivative there."""
-    if isinstance(activation, Dropout):
-        kept = torch.empty_like(z).bernoulli_(1 - activation.p, generator=generator)
-        return _slopes(z, activation.activation, generator) * kept / (1 - activation.p)
-    if isinstance(activation, Linear):
-        return torch.ones_like(z)
-    if isinstance(activation, RReLU):
-        below = torch.empty_like(z).uniform_(activation.lower, activation.upper, generator=generator)
-    else:
-        slope = activation.negative_slope if isinstance(activation, LeakyReLU) else 0.0
-        below = torch.full_like(z, slope)
-    return torch.where(z > 0, 1.0, below)
 
 
 def _log_norm(x: Tensor) -> Tensor:

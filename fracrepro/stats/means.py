@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from fracrepro import arguments
@@ -16,8 +16,12 @@ from fracrepro.errors import ArgumentError
 class MeanTest:
     """The outcome of a two-sided z-test of a mean.
 
-    `estimate` is the sample mean and `error` its standard error, from `size` independent values.
-    `z` is the distance from `expected` in standard errors; `level` is the false alarm rate.
+    Attributes:
+        expected: the tested mean.
+        estimate: the mean of the sample.
+        error: its standard error.
+        size: the number of independent values.
+        level: the false-alarm rate.
     """
 
     expected: float
@@ -51,7 +55,14 @@ class MeanTest:
         return self.estimate - half, self.estimate + half
 
     def power(self, alternative: float) -> float:
-        """The probability that the test rejects when the mean is `alternative`, at this standard error."""
+        """Return the probability that the test rejects at this standard error if `alternative` is the mean.
+
+        Args:
+            alternative: any finite number.
+
+        >>> round(MeanTest(0.0, 0.0, 1.0, 100, 0.05).power(0.0), 12)   # at the tested mean, the level
+        0.05
+        """
         shift = arguments.real("alternative", alternative, "(-inf, inf)") - self.expected
         if self.error == 0.0:
             return 0.0 if shift == 0.0 else 1.0
@@ -59,16 +70,21 @@ class MeanTest:
         return float(special.ndtr(distance - self.threshold) + special.ndtr(-distance - self.threshold))
 
 
-def mean_test(sample: np.ndarray, expected: float, *, level: float = 0.001) -> MeanTest:
+def mean_test(sample: ArrayLike, expected: float, *, level: float = 0.001) -> MeanTest:
     """Test whether independent values with a finite variance have the mean `expected`.
 
-    Parameters: `sample` one-dimensional with at least two values, all finite; `level` in (0, 1).
     The level is that of a normal mean, so the sample must be large and its tails light.
     Test one-layer factors or logarithms, not r_k^s at large depth.
-    Raises ArgumentError outside these ranges.
-    Source: derived here.
 
-    >>> mean_test(np.array([-1.0, 1.0, -1.0, 1.0]), 0.0).rejected
+    Args:
+        sample: one-dimensional, at least two values, all finite.
+        expected: the tested mean.
+        level: the false-alarm rate, in (0, 1).
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    >>> mean_test([-1.0, 1.0, -1.0, 1.0], 0.0).rejected
     False
     """
     values = arguments.reals("sample", sample, "(-inf, inf)")

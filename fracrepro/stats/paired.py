@@ -22,6 +22,7 @@ __all__ = [
     "detectable_difference",
     "endpoints",
     "final_figures",
+    "mean_intervals",
     "order_differences",
     "paired_difference",
 ]
@@ -33,9 +34,14 @@ FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 class PairedDifference:
     """The mean of paired differences with its interval; NaN stands where fewer than two pairs are complete.
 
-    `lost` counts the pairs left out because a loss is not finite.
-    `effect` is the mean in units of the standard deviation of the differences.
-    `detectable` is the smallest true mean that a test of this size finds with the stated power.
+    Args:
+        mean: of the differences.
+        low: end of its interval.
+        high: the other end.
+        effect: the mean in units of the standard deviation of the differences.
+        detectable: the smallest true mean that a test of this size finds with the stated power.
+        pairs: complete ones.
+        lost: pairs left out because one of the two numbers is not finite.
     """
 
     mean: float
@@ -51,9 +57,12 @@ def final_figures(results: pd.DataFrame, figure: str, by: str = "scheme") -> pd.
     """Return `figure` after the last epoch: one row per seed, one column per scheme.
 
     Args:
-        results: what :func:`fracrepro.nn.training.train.train` returns.
-        figure: ``train_loss``, ``train_accuracy``, ``test_loss`` or ``test_accuracy``.
+        results: one row per run and epoch, as the trainer returns them.
+        figure: ``"train_loss"``, ``"train_accuracy"``, ``"test_loss"`` or ``"test_accuracy"``.
         by: ``"scheme"``, or ``"s"`` for one column per order where all runs are of one scheme.
+
+    Raises:
+        ArgumentError: for another figure or column.
     """
     choice("figure", figure, FIGURES)
     choice("by", by, ("scheme", "s"))
@@ -64,12 +73,17 @@ def final_figures(results: pd.DataFrame, figure: str, by: str = "scheme") -> pd.
 def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
     """Return where the runs of each scheme end: one row per scheme, in the order of the results.
 
-    Means and standard deviations leave diverged runs out and say how many are left; `not started` counts the
-    runs with a finite loss whose test accuracy is below twice `chance`, `diverged` those without.
-
     Args:
-        results: what :func:`fracrepro.nn.training.train.train` returns.
+        results: one row per run and epoch, as the trainer returns them.
         chance: the accuracy of guessing, in (0, 1).
+
+    Returns:
+        Means and standard deviations of the final figures leave diverged runs out; ``runs`` says how many are
+        left, ``not started`` how many of these have a test accuracy below twice `chance`, and ``diverged``
+        how many runs have no finite loss.
+
+    Raises:
+        ArgumentError: for `chance` outside its range.
     """
     chance = real("chance", chance, "(0, 1)")
     order = list(dict.fromkeys(results["scheme"]))
@@ -96,12 +110,16 @@ def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
 def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
     """Return `first` minus every other scheme at the end: accuracies in percentage points, then loss.
 
-    A run whose test loss is not finite counts as lost in every figure.
-    The columns are the fields of :class:`PairedDifference`; the rows are (figure, other scheme).
-
     Args:
-        results: what :func:`fracrepro.nn.training.train.train` returns.
-        first: the scheme to compare; ArgumentError if the results have none of it.
+        results: one row per run and epoch, as the trainer returns them.
+        first: the scheme to compare.
+
+    Returns:
+        One row per figure and other scheme, with the fields of :class:`PairedDifference` as columns.
+        A run whose test loss is not finite counts as lost in every figure.
+
+    Raises:
+        ArgumentError: if the results have no run of `first`.
     """
     import pandas as pd
 
@@ -138,13 +156,18 @@ def order_differences(
         One row per cell and order: the axes, `s`, `accuracy` (mean), `accuracy_of_reference`, `started`,
         `started_of_reference`, and the fields of :class:`PairedDifference`; accuracies in percentage points.
         A run whose test loss is not finite counts as not started and as lost.
+
+    Raises:
+        ArgumentError: for a reference that the results lack, and probabilities outside (0, 1).
     """
     import pandas as pd
 
     level, chance = real("level", level, "(0, 1)"), real("chance", chance, "(0, 1)")
-    choice("reference", reference, tuple(results["s"].unique()))
+    known = results["s"].unique().tolist()
+    if reference not in known:
+        raise ArgumentError(f"reference = {reference!r}: need one of the orders {known}")
     cells = list(results.groupby(list(axes)))
-    orders = [s for s in results["s"].unique() if s != reference]
+    orders = [s for s in known if s != reference]
     confidence = 1 - level / (len(cells) * len(orders))
     rows = []
     for values, cell in cells:
@@ -162,15 +185,25 @@ def order_differences(
 def paired_difference(
     first: pd.Series, second: pd.Series, *, confidence: float = 0.95, power: float = 0.8
 ) -> PairedDifference:
-    """Return mean and Student interval of ``first - second``, paired by index.
+    r"""Return mean and Student interval of ``first - second``, paired by index.
+
+    .. math:: \bar d \pm t_{n-1}\, \hat\sigma_d / \sqrt n
 
     Args:
-        first, second: one value per seed, the same seeds in both.
+        first: one value per seed.
+        second: the same, for the same seeds in any order.
         confidence: of the interval, in (0, 1).
-        power: of the two-sided test at level 1 - confidence, for `detectable`, in (0, 1).
+        power: of the two-sided test at level 1 - confidence, for `detectable`, in (1 - confidence, 1).
 
     Raises:
-        ArgumentError: for other seeds or for probabilities outside (0, 1).
+        ArgumentError: for other seeds or for probabilities outside their range.
+
+    Source: Student (1908).
+
+    >>> import pandas as pd
+    >>> found = paired_difference(pd.Series([3.0, 5.0]), pd.Series([2.0, 2.0]), confidence=0.5)
+    >>> found.mean, round(found.high, 12)    # 2 ± t √(2/2), and the upper quartile of t at 1 is 1
+    (2.0, 3.0)
     """
     from scipy import stats
 
@@ -190,16 +223,47 @@ def paired_difference(
     return PairedDifference(mean, mean - half, mean + half, effect, detectable, len(kept), lost)
 
 
-def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8) -> float:
-    """Return the mean, in standard deviations, that a t-test of `pairs` pairs finds with a given power.
+def mean_intervals(samples: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Return mean and Student interval of every column: ``mean, low, high``, one row a column of `samples`.
 
-    It is the root δ of P(|T| > t) = power, where T is noncentral Student with pairs - 1 degrees of freedom
-    and parameter δ √pairs.
+    Args:
+        samples: independent values of one law in each column, such as one per seed; what is not finite is
+            left out.
+        confidence: of each interval, in (0, 1).
+
+    Raises:
+        ArgumentError: for `confidence` outside its range.
+
+    Source: Student (1908).
+
+    >>> import pandas as pd
+    >>> mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5).round(12).loc["a"].tolist()
+    [2.0, 1.0, 3.0]
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, values in samples.items():
+        found = paired_difference(values, 0 * values, confidence=confidence)
+        rows[name] = (found.mean, found.low, found.high)
+    return pd.DataFrame(rows, index=["mean", "low", "high"]).T
+
+
+def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    r"""Return the mean, in standard deviations, that a t-test of `pairs` pairs finds with a given power.
+
+    It is the root :math:`\delta` of :math:`P(|T| > t) = \text{power}`, where T is noncentral Student with
+    ``pairs - 1`` degrees of freedom and parameter :math:`\delta \sqrt{\text{pairs}}`.
 
     Args:
         pairs: at least 2.
         level: false alarm rate of the two-sided test, in (0, 1).
         power: in (level, 1).
+
+    Raises:
+        ArgumentError: for an argument outside these ranges.
+
+    Source: Student (1908) for the test, the definition of power for the rest.
 
     >>> round(detectable_difference(20), 2)   # (1.96 + 0.84)/√20 = 0.63 with normal quantiles
     0.66

@@ -9,20 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 
+Estimator = Literal["hill", "moment", "regression"]
 _POSITIVE = "(0, inf)"
 
 
 @dataclass(frozen=True)
 class TailEstimate:
-    """An estimated tail index, with its interval and the number `k` of upper order statistics used."""
+    """An estimated tail index.
+
+    Attributes:
+        index: the estimate of α.
+        low: lower end of its interval.
+        high: upper end.
+        k: the number of upper order statistics used.
+    """
 
     index: float
     low: float
@@ -32,7 +41,14 @@ class TailEstimate:
 
 @dataclass(frozen=True)
 class StabilityPlot:
-    """Estimates for many `k`: arrays of one length, ready to draw."""
+    """Estimates for many numbers of order statistics: arrays of one length, ready to draw.
+
+    Attributes:
+        k: numbers of order statistics.
+        index: estimates of α.
+        low: lower ends of their intervals.
+        high: upper ends.
+    """
 
     k: np.ndarray
     index: np.ndarray
@@ -40,13 +56,19 @@ class StabilityPlot:
     high: np.ndarray
 
 
-def hill(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+def hill(sample: ArrayLike, k: int, *, level: float = 0.95) -> TailEstimate:
     """Return Hill's estimate: 1/α is the mean of log X_(i) - log X_(k+1) over the k largest observations.
 
     For an exact power tail k α/α̂ is gamma distributed with shape k, which gives an exact interval.
 
-    Parameters: `sample` of at least two positive numbers; integer `k` in [1, n - 1]; `level` in (0, 1).
-    Raises ArgumentError outside these ranges, and when the k + 1 largest observations are equal.
+    Args:
+        sample: n ≥ 2 positive numbers.
+        k: order statistics used, in [1, n - 1].
+        level: the confidence of the interval, in (0, 1).
+
+    Raises:
+        ArgumentError: outside these ranges, and when the k + 1 largest observations are equal.
+
     Source: Hill (1975).
 
     >>> import numpy as np
@@ -59,7 +81,7 @@ def hill(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
     return TailEstimate(1.0 / gamma, float(low), float(high), k)
 
 
-def extreme_value_index(sample: Any, k: int, *, level: float = 0.95) -> tuple[float, float, float]:
+def extreme_value_index(sample: ArrayLike, k: int, *, level: float = 0.95) -> tuple[float, float, float]:
     """Return the estimate of Dekkers, Einmahl and de Haan of the extreme value index γ, and its interval.
 
     γ̂ = M₁ + 1 - (1/2)/(1 - M₁²/M₂) from the first two moments of the log-excesses.
@@ -67,8 +89,22 @@ def extreme_value_index(sample: Any, k: int, *, level: float = 0.95) -> tuple[fl
     A power tail of index α has γ = 1/α > 0; γ = 0 is a tail lighter than any power, such as a normal one,
     and γ < 0 a bounded law.
 
-    Parameters and errors: as in `hill`, with k ≥ 2.
+    Args:
+        sample: n ≥ 3 positive numbers.
+        k: order statistics used, in [2, n - 1].
+        level: the confidence of the interval, in (0, 1).
+
+    Returns:
+        The estimate and the lower and upper end of its interval.
+
+    Raises:
+        ArgumentError: outside these ranges, and when the log-excesses of the k largest are all equal.
+
     Source: Dekkers, Einmahl and de Haan (1989).
+
+    >>> import numpy as np
+    >>> round(extreme_value_index(np.exp([0.0, 1.0, 3.0]), 2)[0], 12)   # M₁ = 2, M₂ = 5: 3 - 0.5/(1 - 4/5)
+    0.5
     """
     excess, level = _excesses(sample, k, level, least=2)
     first = _spread(excess, k)
@@ -80,26 +116,50 @@ def extreme_value_index(sample: Any, k: int, *, level: float = 0.95) -> tuple[fl
     return gamma, float(gamma - half), float(gamma + half)
 
 
-def moment_estimator(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+def moment_estimator(sample: ArrayLike, k: int, *, level: float = 0.95) -> TailEstimate:
     """Return 1/γ̂ with γ̂ from :func:`extreme_value_index`.
 
     Unlike Hill's it does not presuppose a power tail: γ̂ ≤ 0 speaks against one, the index is then infinite,
     as is the upper end of an interval that reaches γ = 0.
 
-    Parameters, errors and source: as in `extreme_value_index`.
+    Args:
+        sample: as in `extreme_value_index`.
+        k: as there.
+        level: as there.
+
+    Raises:
+        ArgumentError: as there.
+
+    Source: Dekkers, Einmahl and de Haan (1989).
+
+    >>> import numpy as np
+    >>> round(moment_estimator(np.exp([0.0, 1.0, 3.0]), 2).index, 12)   # 1/0.5
+    2.0
     """
     gamma, low, high = extreme_value_index(sample, k, level=level)
     return TailEstimate(_inverse(gamma), _inverse(high), _inverse(low), k)
 
 
-def log_log_regression(sample: Any, k: int, *, level: float = 0.95) -> TailEstimate:
+def log_log_regression(sample: ArrayLike, k: int, *, level: float = 0.95) -> TailEstimate:
     """Return the slope of log(rank - 1/2) on log X over the k largest observations.
 
     The shift 1/2 removes the leading bias; the standard error is α √(2/k), not the one a regression prints,
     because order statistics are dependent.
 
-    Parameters and errors: as in `hill`, with k ≥ 3.
+    Args:
+        sample: n ≥ 4 positive numbers.
+        k: order statistics used, in [3, n - 1].
+        level: the confidence of the interval, in (0, 1).
+
+    Raises:
+        ArgumentError: outside these ranges, and when the k largest observations are equal.
+
     Source: Gabaix and Ibragimov (2011).
+
+    >>> import numpy as np
+    >>> ranks = np.array([3, 2.5, 1.5, 0.5])   # X = 1/(rank - 1/2)^2, so the slope is 1/2
+    >>> round(log_log_regression(ranks**-2, 3).index, 12)
+    0.5
     """
     excess, level = _excesses(sample, k, level, least=3)
     _spread(excess, k)
@@ -112,7 +172,7 @@ def log_log_regression(sample: Any, k: int, *, level: float = 0.95) -> TailEstim
     return TailEstimate(index, float(max(index - half, 0.0)), float(index + half), k)
 
 
-def stable_index(sample: Any, block: int) -> float:
+def stable_index(sample: ArrayLike, block: int) -> float:
     """Return the estimate of Mohammadi, Mohammadpour and Ogata of the index of a symmetric stable law.
 
     For independent X_i of one such law a sum of m has the law of m^(1/α) X_1, hence
@@ -120,9 +180,13 @@ def stable_index(sample: Any, block: int) -> float:
     It says nothing about other laws: for unequal scales, or dependence, α̂ has no meaning.
     Where sums are not larger than their terms, α̂ is infinite.
 
-    Parameters: `sample`, at least one block of finite numbers without zeros; observations after the last
-    whole block are left out; integer `block` ≥ 2.
-    Raises ArgumentError outside these ranges, and when a block sums to zero.
+    Args:
+        sample: at least one block of finite numbers without zeros; a last, incomplete one is left out.
+        block: terms of a sum, from 2.
+
+    Raises:
+        ArgumentError: outside these ranges, and when a block sums to zero.
+
     Source: Mohammadi, Mohammadpour and Ogata (2015).
 
     >>> import numpy as np
@@ -143,18 +207,30 @@ def stable_index(sample: Any, block: int) -> float:
     return float(np.log(block)) / growth if growth > 0.0 else float("inf")
 
 
-ESTIMATORS: dict[str, Callable[..., TailEstimate]] = {
+ESTIMATORS: dict[Estimator, Callable[..., TailEstimate]] = {
     "hill": hill,
     "moment": moment_estimator,
     "regression": log_log_regression,
 }
 
 
-def stability_plot(sample: Any, ks: Any, estimator: str = "hill", *, level: float = 0.95) -> StabilityPlot:
+def stability_plot(
+    sample: ArrayLike, ks: ArrayLike, estimator: Estimator = "hill", *, level: float = 0.95
+) -> StabilityPlot:
     """Return the estimates for every number of order statistics in `ks`.
 
-    Parameters: `estimator` one of ``"hill"``, ``"moment"``, ``"regression"``; the rest as in `hill`.
-    Raises ArgumentError as the estimator does.
+    Args:
+        sample: positive numbers.
+        ks: numbers of order statistics.
+        estimator: `hill`, `moment_estimator` or `log_log_regression`.
+        level: the confidence of the intervals, in (0, 1).
+
+    Raises:
+        ArgumentError: as the estimator does.
+
+    >>> import numpy as np
+    >>> stability_plot(np.exp([0.0, 1.0, 2.0, 3.0]), [1, 3]).index   # the means of 1; of 1, 2, 3
+    array([1. , 0.5])
     """
     arguments.choice("estimator", estimator, tuple(ESTIMATORS))
     values = arguments.reals("sample", sample, _POSITIVE)
@@ -165,7 +241,7 @@ def stability_plot(sample: Any, ks: Any, estimator: str = "hill", *, level: floa
     return StabilityPlot(ks, index, low, high)
 
 
-def _excesses(sample: Any, k: int, level: float, least: int = 1) -> tuple[np.ndarray, float]:
+def _excesses(sample: ArrayLike, k: int, level: float, least: int = 1) -> tuple[np.ndarray, float]:
     """Check the arguments and return log X_(i) - log X_(k+1), i = 1 … k, the largest first."""
     values = arguments.reals("sample", sample, _POSITIVE)
     if values.ndim != 1 or values.size <= least:
@@ -177,6 +253,7 @@ def _excesses(sample: Any, k: int, level: float, least: int = 1) -> tuple[np.nda
 
 
 def _spread(excess: np.ndarray, k: int) -> float:
+    """The mean of the log-excesses, refused where it is 0."""
     mean = float(np.mean(excess))
     if mean <= 0.0:
         raise ArgumentError(f"sample: need observations that differ among the k + 1 = {k + 1} largest")
@@ -184,4 +261,5 @@ def _spread(excess: np.ndarray, k: int) -> float:
 
 
 def _inverse(gamma: float) -> float:
+    """1/γ, or infinity where γ ≤ 0."""
     return 1.0 / float(gamma) if gamma > 0.0 else float("inf")

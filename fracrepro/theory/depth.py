@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from fracrepro import arguments
@@ -16,22 +18,54 @@ from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import WIDTHS, check_layer, log_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
+from fracrepro.theory.numerics.quantiles import Quantiles
 from fracrepro.theory.simulate import DEPTHS, check_rng
+from fracrepro.theory.weights import WeightLaw
+from fracrepro.theory.weights import law as weight_law
 
-_NEWTON_STEPS = 100
-_KNOTS = 4001
+# numerics.md: numerics-layer-cumulants
+_POINTS = 4001
+_SPREAD, _SLOW_DECAY = 12.0, 45.0
+
+# Shevtsova (2011), the constant of the Berry-Esseen inequality for independent terms of one law.
+_BERRY_ESSEEN = 0.4748
 
 
-def survival_probability(depth: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def survival_probability(
+    depth: int, width: int, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float: ...
+
+
+@overload
+def survival_probability(
+    depth: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> np.ndarray: ...
+
+
+def survival_probability(
+    depth: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return P(r_k > 0), the probability that no layer of `depth` has set its output to zero.
 
     (1 - P(C = 0)^d)^k: for ReLU (1 - 2^-d)^k, with dropout around it (1 - ((1 + p)/2)^d)^k.
     Deep narrow networks give 0 when the value is below the smallest float.
 
-    Parameters: `depth` k and `width` d, integers from 1, scalars or arrays that broadcast.
-    `weights` makes no difference and is accepted for the sake of one interface.
-    Raises ArgumentError outside these ranges.
-    Source: [abstract] states that the outputs converge to zero; the formula is derived here.
+    Args:
+        depth: number of layers k, an integer from 1, or an array of them.
+        width: neurons a layer d, an integer from 1, or an array that broadcasts with `depth`.
+        activation: an activation.
+        weights: makes no difference and is accepted for the sake of one interface.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        The abstract states that the outputs converge to zero; the formula is derived on page 03,
+        thm-as-limit.
 
     >>> import fracrepro as fr
     >>> fr.survival_probability(2, 1, fr.ReLU())
@@ -41,7 +75,7 @@ def survival_probability(depth: Any, width: Any, activation: Activation, *, weig
     depths = arguments.integers("depth", depth, DEPTHS)
     widths = arguments.integers("width", width, WIDTHS)
     log_alive = np.vectorize(lambda d: factor(int(d), activation).log_alive, otypes=[float])(widths)
-    value = np.exp(depths * log_alive)
+    value: np.ndarray = np.exp(depths * log_alive)
     return float(value) if value.ndim == 0 else value
 
 
@@ -49,13 +83,25 @@ class LogNormLaw:
     """The law of log(r_k/r_0) given survival, at finite depth and width.
 
     A sum of k independent copies of log σ + log R given R > 0, inverted from its exact transform.
+    It speaks scipy's language: cdf, sf, pdf, ppf, mean, var, rvs.
 
-    Parameters: integers `depth` k and `width` d from 1; `variance` σ² > 0.
-    With ``weights="orthogonal"`` σ² is the squared gain.  All amplitudes of a layer may then agree, which is
-    a point mass of the law; where width and depth are too small for it to be negligible, or for the density
-    to be smooth, the law is refused.  Its tails have absolute accuracy (1e-10) only.
-    Raises ArgumentError outside these ranges, and for linear orthogonal networks, whose norm is not random.
-    Source: [abstract] names the normal limit; the exact law is derived here.
+    With ``weights="orthogonal"`` all amplitudes of a layer may agree, which is a point mass of the law; where
+    width and depth are too small for it to be negligible, or for the density to be smooth, the law is
+    refused.  Its tails then have absolute accuracy (1e-10) only.
+
+    Args:
+        depth: number of layers k, an integer from 1.
+        width: neurons a layer d, an integer from 1.
+        activation: an activation.
+        variance: σ² > 0 of the weights; for orthogonal weights the squared gain.
+        weights: "gaussian" or "orthogonal".
+
+    Raises:
+        ArgumentError: outside these ranges, and for linear orthogonal networks, whose norm is not random.
+
+    Source:
+        The abstract names the normal limit; the exact law is derived on page 05, thm-clt, and its evaluation
+        on page numerics.
 
     >>> import fracrepro as fr
     >>> law = fr.LogNormLaw(1, 2, fr.Linear(), 1.0)   # R² is exponential with mean 2
@@ -64,10 +110,16 @@ class LogNormLaw:
     """
 
     def __init__(
-        self, depth: int, width: int, activation: Activation, variance: float, *, weights: str = "gaussian"
+        self,
+        depth: int,
+        width: int,
+        activation: Activation,
+        variance: float,
+        *,
+        weights: WeightLaw = "gaussian",
     ) -> None:
         """Check the arguments and compute mean and variance; the inversion waits for the first question."""
-        self.activation = check_layer(activation, weights)
+        self.activation, law = check_layer(activation, weights), weight_law(weights)
         self.depth = arguments.integer("depth", depth, DEPTHS)
         self.width = arguments.integer("width", width, WIDTHS)
         self.variance = arguments.real("variance", variance, "(0, inf)")
@@ -81,12 +133,11 @@ class LogNormLaw:
             )
         self._mean = self.depth * (0.5 * math.log(self.variance) + mean)
         self._sd = math.sqrt(self.depth * var)
-        log_mean_square = math.log(layer.mean) - layer.log_alive
-        if weights == "orthogonal":
-            log_mean_square -= math.log(self.width)
+        log_mean_square = math.log(layer.mean) - layer.log_alive - math.log(law.divisor_mean(self.width))
         self._shift = 0.5 * self.depth * (math.log(self.variance) + log_mean_square)
         self._log_alive = self.depth * layer.log_alive
-        self._law = SumLaw(layer, weights, self.depth, self._sd)
+        self._law = SumLaw(layer, law, self.depth, self._sd)
+        self._quantiles = Quantiles(self._law, self._mean - self._shift, self._shift)
 
     def __repr__(self) -> str:
         """The call that makes this law."""
@@ -103,39 +154,55 @@ class LogNormLaw:
         """Return the variance k Var[log R | R > 0]."""
         return self._sd**2
 
-    def cdf(self, x: Any) -> Any:
+    @overload
+    def cdf(self, x: float) -> float: ...
+    @overload
+    def cdf(self, x: ArrayLike) -> np.ndarray: ...
+    def cdf(self, x: ArrayLike) -> float | np.ndarray:
         """Return P(log(r_k/r_0) ≤ x | survival), exact to 1e-10.
 
-        For Gaussian weights the lower tail has a relative accuracy of 1e-6 or better down to 1e-12, where it
-        is tested; very far below, at 1e-100 and less, nothing is promised.
+        For Gaussian weights the lower tail has a relative accuracy of 1e-6 or better down to 1e-11, of 1e-5
+        down to 1e-12; very far below, at 1e-100 and less, nothing is promised.
         """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[0])
 
-    def sf(self, x: Any) -> Any:
+    @overload
+    def sf(self, x: float) -> float: ...
+    @overload
+    def sf(self, x: ArrayLike) -> np.ndarray: ...
+    def sf(self, x: ArrayLike) -> float | np.ndarray:
         """Return P(log(r_k/r_0) > x | survival), exact to 1e-10.
 
         Relatively accurate in the upper tail for ReLU and dropout around it or around a linear layer.
         Otherwise the lines of integration end at the fourth moment of R: from two layers on the relative
-        error stays below 1e-6 down to 1e-9, for a single layer the error is about 1e-13 absolute.
+        error stays below 1e-6 down to 1e-9, for a single layer the error is below 1e-11 absolute.
         """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[1])
 
-    def pdf(self, x: Any) -> Any:
+    @overload
+    def pdf(self, x: float) -> float: ...
+    @overload
+    def pdf(self, x: ArrayLike) -> np.ndarray: ...
+    def pdf(self, x: ArrayLike) -> float | np.ndarray:
         """Return the density of log(r_k/r_0) given survival."""
         return self._apply(x, self._law.pdf)
 
-    def ppf(self, q: Any) -> Any:
+    @overload
+    def ppf(self, q: float) -> float: ...
+    @overload
+    def ppf(self, q: ArrayLike) -> np.ndarray: ...
+    def ppf(self, q: ArrayLike) -> float | np.ndarray:
         """Return the quantile of order q in (0, 1), by Newton steps kept inside a bracket."""
         probability = arguments.reals("q", q, "(0, 1)")
         flat = probability.ravel()
         lower = flat < 0.5
-        result = self._quantile(np.where(lower, flat, 1.0 - flat), lower).reshape(probability.shape)
+        result = self._quantiles.solve(np.where(lower, flat, 1.0 - flat), lower).reshape(probability.shape)
         return float(result) if result.ndim == 0 else result
 
-    def rvs(self, size: Any, rng: np.random.Generator) -> np.ndarray:
+    def rvs(self, size: int | tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw from the law given survival: x(Z) for normal Z, with x interpolated between quantiles."""
         check_rng(rng)
-        return self.quantile_of_normal(rng.standard_normal(size))
+        return self._of_normal(rng.standard_normal(size))
 
     def normal(self) -> Any:
         """Return the normal law of the paper's limit, a frozen ``scipy.stats.norm``."""
@@ -144,16 +211,52 @@ class LogNormLaw:
         return stats.norm(loc=self._mean, scale=self._sd)
 
     def cumulants(self) -> tuple[float, float, float, float]:
-        """Return the first four cumulants; the third and fourth from the density of one layer."""
+        """Return the first four cumulants; the third and fourth from the density of one layer.
+
+        Raises:
+            ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.
+        """
         third, fourth = self._layer_moments[:2]
         return self._mean, self._sd**2, self.depth * third, self.depth * fourth
 
-    def edgeworth_cdf(self, x: Any) -> Any:
-        """Return the normal approximation with Edgeworth's terms of order k^(-1/2) and 1/k.
+    def berry_esseen_bound(self) -> float:
+        """Return a bound of sup |cdf - normal cdf|: 0.4748 E|ξ|³/(Var ξ)^(3/2)/√k, ξ = log R - E log R.
+
+        Raises:
+            ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.
+
+        Source:
+            The constant 0.4748 is Shevtsova's (2011).
+        """
+        absolute_third = self._layer_moments[2]
+        return _BERRY_ESSEEN * absolute_third / (self._sd**3 / self.depth**1.5) / math.sqrt(self.depth)
+
+    @overload
+    def small_output_probability(self, eps: float) -> float: ...
+    @overload
+    def small_output_probability(self, eps: ArrayLike) -> np.ndarray: ...
+    def small_output_probability(self, eps: ArrayLike) -> float | np.ndarray:
+        """Return P(r_k ≤ eps r_0), dead networks included; relative accuracy that of `cdf`.
+
+        Args:
+            eps: a positive number, or an array of them.
+
+        Raises:
+            ArgumentError: unless eps > 0.
+
+        Source:
+            The abstract speaks of small outputs; derived on page 06, thm-small-outputs.
+        """
+        log_eps = np.log(arguments.reals("eps", eps, "(0, inf)"))
+        value = -math.expm1(self._log_alive) + math.exp(self._log_alive) * np.asarray(self.cdf(log_eps))
+        return float(value) if value.ndim == 0 else value
+
+    def edgeworth_cdf(self, x: ArrayLike) -> float | np.ndarray:
+        """Return the normal approximation with Edgeworth's terms; leaves, because `cdf` is exact.
 
         Φ(z) - φ(z) [γ₁ He₂/6 + γ₂ He₃/24 + γ₁² He₅/72] at z = (x - mean)/sd, γ₁ skewness, γ₂ excess kurtosis.
-        May leave [0, 1] slightly in the tails, as the expansion does.
         """
+        warnings.warn("edgeworth_cdf leaves the package; use cdf, which is exact", DeprecationWarning, 2)
         _, var, third, fourth = self.cumulants()
         skewness, kurtosis = third / var**1.5, fourth / var**2
 
@@ -165,85 +268,26 @@ class LogNormLaw:
 
         return self._apply(x, approximate)
 
-    def berry_esseen_bound(self) -> float:
-        """Return a bound of sup |cdf - normal cdf|: 0.4748 E|ξ|³/(Var ξ)^(3/2)/√k, ξ = log R - E log R.
-
-        The constant 0.4748 is Shevtsova's (2011).
-        """
-        absolute_third = self._layer_moments[2]
-        return 0.4748 * absolute_third / (self._sd**3 / self.depth**1.5) / math.sqrt(self.depth)
-
-    def small_output_probability(self, eps: Any) -> Any:
-        """Return P(r_k ≤ eps r_0), dead networks included; relative accuracy 1e-6 down to 1e-12.
-
-        Raises ArgumentError unless eps > 0.
-        """
-        log_eps = np.log(arguments.reals("eps", eps, "(0, inf)"))
-        value = -math.expm1(self._log_alive) + math.exp(self._log_alive) * np.asarray(self.cdf(log_eps))
-        return float(value) if value.ndim == 0 else value
-
-    def _apply(self, x: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
+    def _apply(self, x: ArrayLike, function: Callable[[np.ndarray], np.ndarray]) -> float | np.ndarray:
+        """The function at the points x, measured from where E Y = 1."""
         points = arguments.reals("x", x, "(-inf, inf)")
         result = function(points.ravel() - self._shift).reshape(points.shape)
         return float(result) if result.ndim == 0 else result
 
-    def _quantile(self, tail: np.ndarray, lower: np.ndarray) -> np.ndarray:
-        """Solve cdf(x) = tail where `lower`, else sf(x) = tail, for vectors of tails in (0, 1/2]."""
-        sign = np.where(lower, -1.0, 1.0)
-        x = self._mean - self._shift - sign * self._sd * special.ndtri(tail)
-        low, high = np.full_like(x, -np.inf), np.full_like(x, np.inf)
-        for _ in range(_NEWTON_STEPS):
-            value = np.where(lower, *self._law.cdf_sf(x))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                # The logarithm of a tail is close to concave, so that Newton's steps on it do not overshoot.
-                step = sign * np.log(value / tail) * value / self._law.pdf(x)
-            right = sign * (value - tail) > 0.0  # the solution lies to the right of x
-            low, high = np.where(right, x, low), np.where(right, high, x)
-            converged = np.abs(step) <= 1e-13 * (self._sd + np.abs(x))
-            limit = 3.0 * self._sd
-            newton = x + np.clip(step, -limit, limit)
-            # Strictly inside: a step back onto a bound would go back and forth for ever.
-            # Where the bracket is open, or the tail underflows, walk towards the solution instead.
-            closed = np.isfinite(low) & np.isfinite(high)
-            with np.errstate(invalid="ignore"):
-                middle = np.where(closed, (low + high) / 2.0, x + np.where(right, limit, -limit))
-            new = np.where((low < newton) & (newton < high), newton, middle)
-            if converged.all():
-                break
-            x = np.where(converged, x, new)
-        return x + self._shift
-
     @cached_property
-    def quantile_of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The smooth map x(z) with cdf(x(z)) = Φ(z); beyond the last knot (z = 8.2 or 6) its tangent.
-
-        A draw beyond z = 6 has probability 1e-9; a cubic run on from knots this close would be wild there.
-        """
-        from scipy.interpolate import CubicHermiteSpline  # here, because it is slow to import
-
-        # Without lines far to the right the upper tail has absolute accuracy only, enough for z = 6.
-        z = np.linspace(-8.2, 8.2 if self._law.reach * self._sd > 4.0 else 6.0, _KNOTS)
-        x = self._quantile(special.ndtr(-np.abs(z)), z < 0)
-        slope = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) / self._law.pdf(x - self._shift)
-        spline = CubicHermiteSpline(z, x, slope)
-
-        def quantile(normal: np.ndarray) -> np.ndarray:
-            inside = np.clip(normal, z[0], z[-1])
-            beyond = normal - inside
-            result: np.ndarray = spline(inside)
-            return result + np.where(beyond > 0.0, slope[-1], slope[0]) * beyond
-
-        return quantile
+    def _of_normal(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The smooth map x(z) with cdf(x(z)) = Φ(z)."""
+        return self._quantiles.of_normal()
 
     @cached_property
     def _layer_moments(self) -> tuple[float, float, float]:
         """Third and fourth cumulant and third absolute moment of log R given survival, from its density."""
         layer = factor(self.width, self.activation)
         sd = self._sd / math.sqrt(self.depth)
-        law = SumLaw(layer, self.weights, 1, sd)
+        law = SumLaw(layer, self._law.weights, 1, sd)
         mean = (self._mean - self._shift) / self.depth
         # Left of the mean the density decays at least like e^(order·x), right of it faster.
-        x = np.linspace(mean - 12.0 * sd - 45.0 / layer.order, mean + 12.0 * sd, _KNOTS)
+        x = np.linspace(mean - _SPREAD * sd - _SLOW_DECAY / layer.order, mean + _SPREAD * sd, _POINTS)
         mass = law.pdf(x) * (x[1] - x[0])
         centred = x - mean
         third, fourth, absolute = (

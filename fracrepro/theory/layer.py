@@ -9,70 +9,109 @@ R² = Σ A_i² z_i² for Gaussian weights, and that divided by Σ z_i² for orth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.activations import Activation, LeakyReLU, Linear, ReLU, check_activation
+from fracrepro.theory.activations import Activation, check_activation
+from fracrepro.theory.arrays import WIDTHS, by_width, plain
+from fracrepro.theory.numerics import order
 from fracrepro.theory.numerics.factor import Factor, factor
+from fracrepro.theory.published import EXPANSIONS, Expansion, published_variance
+from fracrepro.theory.weights import WeightLaw, Weights
+from fracrepro.theory.weights import law as weight_law
 
-WEIGHTS = ("gaussian", "orthogonal")
-WIDTHS = "[1, 1000000000]"
 _LOG_MAX = math.log(np.finfo(float).max)
 
 
-def check_layer(activation: object, weights: object) -> Activation:
+def check_layer(activation: object, weights: str) -> Activation:
     """Check the two arguments that every function of a layer shares."""
-    arguments.choice("weights", weights, WEIGHTS)
+    weight_law(weights)
     return check_activation("activation", activation)
 
 
-def moment(s: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def moment(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
+@overload
+def moment(
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
+def moment(
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return the moment E[R^s; R > 0] of the one-layer factor.
 
     For the linear network it is 2^(s/2) Γ((d+s)/2)/Γ(d/2).
     The event R = 0 is left out, so that negative `s` makes sense for activations that can kill a layer.
+    Orders 0 and 2 are served by their closed forms P(R > 0) and E R², exact to the last bit.
 
-    Parameters: `s` real and `width` integer from 1, both scalars or arrays that broadcast.
-    `s` must exceed minus the order at which the moment diverges: 1 for an activation with an atom at zero
-    (ReLU, dropout), else the width.
-    Returns a float, or an array of the broadcast shape.
-    Raises ArgumentError outside these ranges or when the value exceeds the largest float.
-    Source: derived here; s > 0 is the quantity the abstract speaks of.
+    Args:
+        s: order, a number or an array; above minus the order at which the moment diverges, which is 1 for an
+            activation with an atom at zero (ReLU, dropout), else the width.
+        width: d, an integer from 1, or an array that broadcasts with `s`.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges, or when the value exceeds the largest float.
+
+    Source:
+        Derived on page 02, thm-moment; for s > 0 it is the quantity that the abstract speaks of.
 
     >>> import fracrepro as fr
     >>> fr.moment(2, 64, fr.ReLU())
     32.0
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
 
-    def one_width(s: np.ndarray, layer: Factor) -> np.ndarray:
-        _check_order(s, layer)
-        return _log_moment(s, layer, weights)
+    def one_width(orders: np.ndarray, layer: Factor) -> np.ndarray:
+        _check_order(orders, layer)
+        log_value = _log_moment(orders, layer, law)
+        _check_float("moment", log_value, s)
+        value = np.exp(log_value)
+        value[orders == 0.0] = layer.alive
+        value[orders == 2.0] = law.mean_square(layer.width, activation.even_moment(1))
+        return value
 
-    s_array = arguments.reals("s", s, "(-inf, inf)")
-    log_value, scalar = _by_width(one_width, s_array, width, activation)
-    _check_float("moment", log_value, s)
-    exact = np.exp(log_value)
-    for order in (0, 2):
-        exact = np.where(s_array == order, _exact_moment(order, width, activation, weights), exact)
-    return float(exact) if scalar else exact
+    return plain(by_width(one_width, arguments.reals("s", s, "(-inf, inf)"), width, activation))
 
 
-def critical_variance(s: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def critical_variance(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
+@overload
+def critical_variance(
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
+def critical_variance(
+    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return σ² such that E r_k^s is the same at every depth k: σ² = (E R^s)^(-2/s).
 
-    s = 2 gives Kaiming's 2/((1 + a²) d) exactly.
+    It is computed as 1/E R², which is Kaiming's 2/((1 + a²) d), times a ratio that is 1 at s = 2.
     s = 0 stands for the variance that preserves E log r given survival: σ² = exp(-2 E[log R | R > 0]).
     For an activation with an atom at zero that is not the limit of s → 0, where σ² grows without bound.
 
-    Parameters: `s` in [0, 2] and `width` from 1, scalars or arrays that broadcast.
-    With ``weights="orthogonal"`` the value is the squared gain of a Haar-orthogonal matrix.
-    Raises ArgumentError outside these ranges or when σ² is no float (narrow ReLU layers, tiny s).
-    Source: [abstract]; the exact evaluation is derived here.
+    Args:
+        s: order in [0, 2], a number or an array.
+        width: d, an integer from 1, or an array that broadcasts with `s`.
+        activation: of the layer.
+        weights: ``"gaussian"``, or ``"orthogonal"``: then the value is the squared gain of a Haar-orthogonal
+            matrix.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges, or when σ² is no float (narrow ReLU layers, tiny s).
+
+    Source:
+        The abstract; the formula is derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.critical_variance(2, 64, fr.ReLU())
@@ -80,102 +119,175 @@ def critical_variance(s: Any, width: Any, activation: Activation, *, weights: st
     >>> round(fr.critical_variance(1, 64, fr.ReLU()), 6)   # about 2/64 + 5/(2·64²) = 0.031860
     0.031872
     """
-    activation = check_layer(activation, weights)
-    s_array = arguments.reals("s", s, "[0, 2]")
+    activation, law = check_layer(activation, weights), weight_law(weights)
 
-    def one_width(s: np.ndarray, layer: Factor) -> np.ndarray:
-        result = np.zeros_like(s)
-        result[s == 0.0] = -2.0 * _log_mean(layer, weights)[0] - math.log(1.0 / _mean_square(layer, weights))
-        inner = (s > 0.0) & (s < 2.0)
-        result[inner] = -layer.log_power_mean(s[inner] / 2.0, weights)
-        return result
+    def one_width(orders: np.ndarray, layer: Factor) -> np.ndarray:
+        log_ratio = np.zeros_like(orders)  # stays 0 at the order 2
+        log_mean = layer.log_moments(law)[0]
+        log_ratio[orders == 0.0] = -2.0 * log_mean - math.log(1.0 / layer.mean_square(law))
+        inner = (orders > 0.0) & (orders < 2.0)
+        log_ratio[inner] = -layer.log_power_mean(orders[inner] / 2.0, law)
+        kaiming = 1.0 / law.mean_square(layer.width, activation.even_moment(1))
+        _check_float("critical_variance", log_ratio + np.log(kaiming), s)
+        return np.asarray(kaiming * np.exp(log_ratio))
 
-    log_ratio, scalar = _by_width(one_width, s_array, width, activation)
-    kaiming = 1.0 / _exact_moment(2, width, activation, weights)
-    _check_float("critical_variance", log_ratio + np.log(kaiming), s)
-    value = kaiming * np.exp(log_ratio)
-    return float(value) if scalar else value
+    return plain(by_width(one_width, arguments.reals("s", s, "[0, 2]"), width, activation))
 
 
+@overload
 def expansion_variance(
-    s: Any, width: Any, activation: Activation, source: str = "derived", *, weights: str = "gaussian"
-) -> Any:
-    """Return the second-order expansion of the critical variance in 1/width.
+    s: float,
+    width: int,
+    activation: Activation,
+    formula: Expansion | None = ...,
+    *,
+    source: Expansion | None = ...,
+    weights: WeightLaw = ...,
+) -> float: ...
+@overload
+def expansion_variance(
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    formula: Expansion | None = ...,
+    *,
+    source: Expansion | None = ...,
+    weights: WeightLaw = ...,
+) -> np.ndarray: ...
+def expansion_variance(
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    formula: Expansion | None = None,
+    *,
+    source: Expansion | None = None,
+    weights: WeightLaw = "gaussian",
+) -> float | np.ndarray:
+    """Return an expansion of the critical variance to second order in 1/width.
 
     ``"derived"``: (1/(d E C)) [1 + (2 - s) κ/(4d)] with κ = Var C/(E C)², for any activation;
     leaky slope a: κ = (5 - 2a² + 5a⁴)/(1 + a²)²; orthogonal weights: (1/E C) [1 + (2 - s)(κ - 2)/(4d)].
     ``"published"``: the expression of the authors' training scripts, where linear and ReLU networks agree
-    with the above and a leaky slope a gives 2/((1+a²)d) + (2-s) ((5s-24)a² + 10)/(2(s+2)a² + 4)/d².
+    with the above and leaky ones do not, see :func:`fracrepro.theory.published.published_variance`.
 
-    Parameters: `s` in [0, 2] and `width` from 1, scalars or arrays that broadcast.
-    Raises ArgumentError outside these ranges, and for ``"published"`` with an activation or weights that the
-    scripts do not treat, or where their expression is not positive.
-    Source: [authors' code] and derived here.
+    Args:
+        s: order in [0, 2], a number or an array.
+        width: d, an integer from 1, or an array that broadcasts with `s`.
+        activation: of the layer.
+        formula: ``"derived"``, which is the default, or ``"published"``.
+        source: another name of `formula`; only one of the two may be given.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges, and for ``"published"`` with an activation or weights that the
+            scripts do not treat, or where their expression is not positive.
+
+    Source:
+        The authors' code for ``"published"``; the other is derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.expansion_variance(1, 64, fr.ReLU()) == 2 / 64 + 5 / (2 * 64**2)
     True
     """
-    activation = check_layer(activation, weights)
-    arguments.choice("source", source, ("derived", "published"))
-    s_array = arguments.reals("s", s, "[0, 2]")
+    activation, law = check_layer(activation, weights), weight_law(weights)
+    if source is not None and formula is not None:
+        raise ArgumentError(f"source = {source!r} with formula = {formula!r}: need one of the two names only")
+    name, value = ("formula", formula) if source is None else ("source", source)
+    expansion = arguments.choice(name, "derived" if value is None else value, EXPANSIONS)
+    orders = arguments.reals("s", s, "[0, 2]")
     d = arguments.integers("width", width, WIDTHS).astype(float)
-    if source == "published":
-        value = _published(s_array, d, activation, weights)
-    else:
-        mean = activation.even_moment(1)
-        kappa = 3.0 * activation.even_moment(2) / mean**2 - 1.0
-        if weights == "gaussian":
-            value = (1.0 + (2.0 - s_array) * kappa / (4.0 * d)) / (d * mean)
-        else:
-            value = (1.0 + (2.0 - s_array) * (kappa - 2.0) / (4.0 * d)) / mean + 0.0 * d
-    return float(value) if np.ndim(value) == 0 else value
+    if expansion == "published":
+        return plain(published_variance(name, orders, d, activation, law))
+    mean = activation.even_moment(1)
+    kappa = 3.0 * activation.even_moment(2) / mean**2 - 1.0 - law.divisor_variance
+    return plain((1.0 + (2.0 - orders) * kappa / (4.0 * d)) / law.mean_square(d, mean))
 
 
-def preserved_order(variance: Any, width: Any, activation: Activation, *, weights: str = "gaussian") -> Any:
+@overload
+def preserved_order(
+    variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
+) -> float: ...
+@overload
+def preserved_order(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> np.ndarray: ...
+def preserved_order(
+    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> float | np.ndarray:
     """Return the order s > 0 that a given variance preserves: the positive root of σ^s E R^s = 1.
 
     The inverse of `critical_variance` in s; it exceeds 2 below Kaiming's variance.
-    It is also the tail index of the stationary law of a network with Gaussian biases (see `tail_index`).
+    The same number is the tail index of the stationary law of a network with Gaussian biases; for that use it
+    has a second name, `tail_index`.
     An activation with an atom at zero has a root for every variance; one below 1e-12 is returned as 0.
     Without an atom there is one only when the Lyapunov exponent is negative, that is, when the variance lies
-    below critical_variance(0); at that value itself the result is 0.
+    below critical_variance(0); at that value itself, up to rounding, the result is 0.
 
-    Parameters: `variance` > 0 and `width` from 1, scalars or arrays that broadcast.
-    Raises ArgumentError outside these ranges, where no positive root exists, or where it exceeds 1e6.
-    Source: derived here.
+    Args:
+        variance: σ² > 0, a number or an array.
+        width: d, an integer from 1, or an array that broadcasts with `variance`.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        A float, or an array of the broadcast shape.
+
+    Raises:
+        ArgumentError: outside these ranges, where no positive root exists, or where it exceeds 1e6.
+
+    Source:
+        Derived on page 02, thm-moment.
 
     >>> import fracrepro as fr
     >>> fr.preserved_order(2 / 64, 64, fr.ReLU())
     2.0
     """
-    activation = check_layer(activation, weights)
-    sigma2 = arguments.reals("variance", variance, "(0, inf)")
+    activation, law = check_layer(activation, weights), weight_law(weights)
 
     def one_width(sigma2: np.ndarray, layer: Factor) -> np.ndarray:
-        return np.array([_root(value, layer, weights) for value in sigma2.tolist()])
+        return np.array([order.preserved_order(value, layer, law) for value in sigma2.tolist()])
 
-    root, scalar = _by_width(one_width, sigma2, width, activation)
-    return float(root) if scalar else root
+    return plain(by_width(one_width, arguments.reals("variance", variance, "(0, inf)"), width, activation))
 
 
-def log_moments(width: Any, activation: Activation, *, weights: str = "gaussian") -> tuple[Any, Any]:
+@overload
+def log_moments(width: int, activation: Activation, *, weights: WeightLaw = ...) -> tuple[float, float]: ...
+@overload
+def log_moments(
+    width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+) -> tuple[np.ndarray, np.ndarray]: ...
+def log_moments(
+    width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+) -> tuple[float | np.ndarray, float | np.ndarray]:
     """Return mean and variance of log R given R > 0.
 
     Linear network: (1/2)(log 2 + ψ(d/2)) and ψ'(d/2)/4.
 
-    Parameters: `width` from 1, a scalar or an array.
-    Raises ArgumentError outside this range.
-    Source: [abstract] names the normal limit; these constants are derived here.
+    Args:
+        width: d, an integer from 1, or an array.
+        activation: of the layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        Two floats, or two arrays of the shape of `width`.
+
+    Raises:
+        ArgumentError: for a width outside this range.
+
+    Source:
+        The abstract names the normal limit; the constants are derived on page 05, thm-clt.
 
     >>> import fracrepro as fr
     >>> mean, variance = fr.log_moments(2, fr.Linear())   # (log 2 - γ)/2 and π²/24
     >>> round(mean, 6), round(variance, 6)
     (0.057966, 0.411234)
     """
-    activation = check_layer(activation, weights)
+    activation, law = check_layer(activation, weights), weight_law(weights)
     widths = arguments.integers("width", width, WIDTHS)
-    pairs = [_log_mean(factor(d, activation), weights) for d in widths.ravel().tolist()]
+    pairs = [factor(d, activation).log_moments(law) for d in widths.ravel().tolist()]
     if widths.ndim == 0:
         return pairs[0]
     mean, variance = np.array(pairs).reshape((*widths.shape, 2)).transpose(-1, *range(widths.ndim))
@@ -187,117 +299,15 @@ def log_moment(s: float, width: int, activation: Activation, weights: str) -> fl
     layer = factor(width, activation)
     values = np.array([s], dtype=float)
     _check_order(values, layer)
-    return float(_log_moment(values, layer, weights)[0])
+    return float(_log_moment(values, layer, weight_law(weights))[0])
 
 
-def _log_moment(s: np.ndarray, layer: Factor, weights: str) -> np.ndarray:
+def _log_moment(s: np.ndarray, layer: Factor, weights: Weights) -> np.ndarray:
     result = np.full_like(s, layer.log_alive)
     rest = s != 0.0
     q = s[rest] / 2.0
-    result[rest] = q * (math.log(_mean_square(layer, weights)) + layer.log_power_mean(q, weights))
+    result[rest] = q * (math.log(layer.mean_square(weights)) + layer.log_power_mean(q, weights))
     return result
-
-
-def _log_mean(layer: Factor, weights: str) -> tuple[float, float]:
-    mean, variance = layer.log_cumulants(weights)
-    return (mean + math.log(_mean_square(layer, weights)) - layer.log_alive) / 2.0, variance / 4.0
-
-
-def _mean_square(layer: Factor, weights: str) -> float:
-    return layer.mean if weights == "gaussian" else layer.mean / layer.width
-
-
-def _exact_moment(order: int, width: Any, activation: Activation, weights: str) -> np.ndarray:
-    """E R² (order 2) or P(R > 0) (order 0), in closed form, so that s = 2 is Kaiming to the last bit."""
-    d = arguments.integers("width", width, WIDTHS)
-    if order == 0:
-        return np.vectorize(lambda n: factor(int(n), activation).alive, otypes=[float])(d)
-    return (
-        d * activation.even_moment(1)
-        if weights == "gaussian"
-        else np.full(d.shape, activation.even_moment(1))
-    )
-
-
-def _published(s: np.ndarray, d: np.ndarray, activation: Activation, weights: str) -> np.ndarray:
-    slopes = {Linear: 1.0, ReLU: 0.0}
-    if weights != "gaussian" or not isinstance(activation, (Linear, ReLU, LeakyReLU)):
-        raise ArgumentError(
-            f"source = 'published' with activation = {activation!r}, weights = {weights!r}: "
-            "need Linear, ReLU or LeakyReLU with Gaussian weights, the cases in the authors' scripts"
-        )
-    if isinstance(activation, Linear):
-        return 1.0 / d + (2.0 - s) / (2.0 * d * d)
-    square = activation.negative_slope**2 if isinstance(activation, LeakyReLU) else slopes[type(activation)]
-    correction = ((5.0 * s - 24.0) * square + 10.0) / (2.0 * (s + 2.0) * square + 4.0)
-    value = 2.0 / ((1.0 + square) * d) + (2.0 - s) * correction / d**2
-    if np.any(value <= 0.0):
-        raise ArgumentError(
-            f"source = 'published' with activation = {activation!r}: their expression is not positive; "
-            "need a larger width, a smaller slope or source='derived'"
-        )
-    return value
-
-
-def _root(sigma2: float, layer: Factor, weights: str) -> float:
-    """The positive root q of log(σ² E R²) + (1/q) log E[(R²/E R²)^q] = 0, as the order s = 2q."""
-    from scipy.optimize import brentq  # here, because it doubles the time to import the package
-
-    level = _log_product(sigma2, _mean_square(layer, weights))
-
-    def slope(q: float) -> float:
-        return level + float(layer.log_power_mean(np.array([q]), weights)[0])
-
-    if level == 0.0:
-        return 2.0
-    if not layer.has_atom:
-        rate = math.log(sigma2) / 2.0 + _log_mean(layer, weights)[0]
-        if rate == 0.0 or sigma2 == critical_variance(0, layer.width, layer.activation, weights=weights):
-            return 0.0
-        if rate > 0.0:
-            raise ArgumentError(
-                f"variance = {sigma2!r}: need a value below critical_variance(0) = "
-                f"{critical_variance(0, layer.width, layer.activation, weights=weights)!r}; "
-                "above it every moment of positive order grows with depth"
-            )
-    low, high = 1.0, 1.0
-    while slope(low) > 0.0:
-        low /= 4.0
-        if low < 1e-12:  # the root lies closer to 0 than the exponent can be told from 0
-            return 0.0
-    while slope(high) < 0.0:
-        high *= 2.0
-        if high > 1e6:
-            raise ArgumentError(
-                f"variance = {sigma2!r}: need a larger value; the preserved order exceeds 1e6"
-            )
-    return 2.0 * brentq(slope, low, high, xtol=1e-13, rtol=1e-14)
-
-
-def _log_product(a: float, b: float) -> float:
-    """log(a b) with the rounding error of the product put back: near a b = 1 it is all that counts."""
-    product = a * b
-    if not 0.5 < product < 2.0:
-        return math.log(a) + math.log(b)
-    from fractions import Fraction
-
-    return math.log1p(float(Fraction(a) * Fraction(b) - 1))
-
-
-def _by_width(
-    function: Callable[[np.ndarray, Factor], np.ndarray],
-    values: np.ndarray,
-    width: Any,
-    activation: Activation,
-) -> tuple[np.ndarray, bool]:
-    """Apply `function` to all values that share a width, over the broadcast of `values` and `width`."""
-    widths = arguments.integers("width", width, WIDTHS)
-    values, widths = np.broadcast_arrays(values, widths)
-    result = np.empty(values.shape)
-    for d in np.unique(widths).tolist():
-        chosen = widths == d
-        result[chosen] = function(values[chosen], factor(d, activation))
-    return result, result.ndim == 0
 
 
 def _check_order(s: np.ndarray, layer: Factor) -> None:
@@ -310,7 +320,8 @@ def _check_order(s: np.ndarray, layer: Factor) -> None:
         )
 
 
-def _check_float(name: str, log_value: np.ndarray, s: Any) -> None:
+def _check_float(name: str, log_value: np.ndarray, s: ArrayLike) -> None:
+    """Raise unless every value is a float."""
     if np.any(np.abs(log_value) >= _LOG_MAX):
         worst = float(np.max(np.abs(log_value)))
         raise ArgumentError(

@@ -9,23 +9,25 @@ from decimal import Decimal
 import numpy as np
 
 from fracrepro import arguments
-from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import WIDTHS, check_layer, log_moment
+from fracrepro.theory.arrays import WIDTHS
+from fracrepro.theory.layer import check_layer, log_moment
 from fracrepro.theory.numerics.sampling import FactorSampler
+from fracrepro.theory.weights import WeightLaw
+from fracrepro.theory.weights import law as weight_law
 
 DEPTHS = "[1, 1000000]"
 _COUNTS = "[1, 1000000000000]"
 _POSITIVE = "(0, inf)"
-# Numbers drawn at once; a constant, so that a seed gives the same bits however the result is consumed.
+# numerics.md: numerics-sampling-blocks
 _BLOCK = 1 << 18
+# numerics.md: numerics-required-draws
+_LARGEST_EXPONENT, _ROUNDING = 700.0, 1e-12
 
 
 def check_rng(rng: object) -> np.random.Generator:
     """Return `rng` if it is a numpy Generator, else raise ArgumentError."""
-    if not isinstance(rng, np.random.Generator):
-        raise ArgumentError(f"rng = {rng!r}: need a numpy Generator such as numpy.random.default_rng(0)")
-    return rng
+    return arguments.generator("rng", rng)
 
 
 def simulate_log_norms(
@@ -37,18 +39,32 @@ def simulate_log_norms(
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> np.ndarray:
     """Draw log(r_k/r_0) for `n` independent networks and every depth k up to `depth`.
 
     r_{k+1}² = (σ² r_k² + σ_b²) R² with independent factors R; r_0 = 1, σ_b = `bias_std`.
     With orthogonal weights and biases, (σ r + σ_b g)² + σ_b² χ²_{d-1} with g ~ N(0, 1) replaces σ² r² + σ_b².
+    The result takes 8 n (depth + 1) bytes; :func:`stream_log_norms` gives the same numbers block by block.
 
-    Parameters: integers `n`, `depth`, `width` from 1; `variance` σ² > 0; `bias_std` ≥ 0; `rng` a Generator.
-    Returns an array of shape (n, depth + 1); column k is depth k, column 0 is 0, a dead network is -inf.
-    The array takes 8 n (depth + 1) bytes; `stream_log_norms` gives the same numbers block by block.
-    Raises ArgumentError outside these ranges.
-    Source: derived here.
+    Args:
+        n: number of networks, from 1.
+        depth: number of layers, from 1.
+        width: neurons a layer, from 1.
+        activation: of every layer.
+        variance: σ² > 0 of the weights; for orthogonal weights the squared gain.
+        bias_std: σ_b ≥ 0, standard deviation of the biases.
+        rng: a numpy Generator.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        An array of shape (n, depth + 1); column k is depth k, column 0 is 0, a dead network is -inf.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        The reduction is derived on page 02, thm-moment, and with biases on page 04, thm-tail-index.
 
     >>> import fracrepro as fr
     >>> fr.simulate_log_norms(2, 3, 64, fr.ReLU(), 2 / 64, rng=np.random.default_rng(0)).shape
@@ -69,30 +85,23 @@ def stream_log_norms(
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of `simulate_log_norms` in blocks of bounded size, in order and with the same bits.
+    """Yield the rows of :func:`simulate_log_norms` in blocks of bounded size, in order and bit for bit.
 
-    Arguments are checked when the function is called, not when the first block is asked for.
+    Takes the same arguments, and checks them when it is called, not when the first block is asked for.
 
     >>> import fracrepro as fr
-    >>> blocks = fr.stream_log_norms(10**6, 100, 64, fr.ReLU(), 2 / 64, rng=np.random.default_rng(0))
+    >>> blocks = stream_log_norms(10**6, 100, 64, fr.ReLU(), 2 / 64, rng=np.random.default_rng(0))
     >>> next(blocks).shape[1]
     101
     """
-    activation = check_layer(activation, weights)
-    n = arguments.integer("n", n, _COUNTS)
-    depth = arguments.integer("depth", depth, DEPTHS)
-    width = arguments.integer("width", width, WIDTHS)
-    sigma2 = arguments.real("variance", variance, _POSITIVE)
+    n, depth, sigma2 = _check_draws(n, depth, variance, rng)
     bias_std = arguments.real("bias_std", bias_std, "[0, inf)")
-    check_rng(rng)
-    sampler = FactorSampler(width, activation, weights)
-    rows = max(1, _BLOCK // depth)
+    sampler = _sampler(width, activation, weights)
 
     def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, n, rows):
-            size = min(rows, n - start)
+        for size in _block_sizes(n, depth):
             if bias_std:
                 yield _with_bias(size, depth, sampler, sigma2, bias_std, rng)
             else:
@@ -110,7 +119,7 @@ def simulate_tilted_log_norms(
     *,
     s: float,
     rng: np.random.Generator,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw log(r_k/r_0) from the law tilted by r_depth^s, with the log-weights that undo the tilt.
 
@@ -118,10 +127,24 @@ def simulate_tilted_log_norms(
     Then E f(r_k) = E_tilted[w_k f(r_k)] for f that vanishes at 0, w_k = (σ^s E R^s)^k (r_k/r_0)^(-s).
     In particular r_k^s w_k is constant: the estimate of E r_k^s has no variance, where naive draws fail.
 
-    Parameters: as in `simulate_log_norms`, without biases; `s` ≥ 0 is the order of the tilt.
-    Returns two arrays of shape (n, depth + 1): the log-norms and the logs of the weights w_k.
-    Raises ArgumentError outside these ranges.
-    Source: derived here.
+    Args:
+        n: number of networks, from 1.
+        depth: number of layers, from 1.
+        width: neurons a layer, from 1.
+        activation: of every layer.
+        variance: σ² > 0 of the weights; for orthogonal weights the squared gain.
+        s: order of the tilt, in [0, 100].
+        rng: a numpy Generator.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        Two arrays of shape (n, depth + 1): the log-norms and the logs of the weights w_k.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        Derived on page 03, thm-as-limit, where the tilted law carries the moment.
 
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
@@ -129,17 +152,12 @@ def simulate_tilted_log_norms(
     >>> bool(np.allclose(2 * x + log_weight, 0))   # Kaiming: E r_k² = 1, exactly, from every single draw
     True
     """
-    activation = check_layer(activation, weights)
-    n = arguments.integer("n", n, _COUNTS)
-    depth = arguments.integer("depth", depth, DEPTHS)
-    width = arguments.integer("width", width, WIDTHS)
-    sigma2 = arguments.real("variance", variance, _POSITIVE)
+    n, depth, sigma2 = _check_draws(n, depth, variance, rng)
     s = arguments.real("s", s, "[0, 100]")
-    check_rng(rng)
-    sampler = FactorSampler(width, activation, weights, tilt=s)
-    rows = max(1, _BLOCK // depth)
-    sizes = [min(rows, n - start) for start in range(0, n, rows)]
-    log_norms = np.concatenate([_without_bias(size, depth, sampler, sigma2, rng) for size in sizes])
+    sampler = _sampler(width, activation, weights, tilt=s)
+    log_norms = np.concatenate(
+        [_without_bias(size, depth, sampler, sigma2, rng) for size in _block_sizes(n, depth)]
+    )
     rate = s / 2.0 * math.log(sigma2) + log_moment(s, width, activation, weights)
     return log_norms, rate * np.arange(depth + 1) - s * log_norms
 
@@ -151,17 +169,29 @@ def required_draws(
     width: int,
     activation: Activation,
     *,
-    weights: str = "gaussian",
+    weights: WeightLaw = "gaussian",
 ) -> int:
     """Return how many naive draws give the mean of r_k^s a wanted relative standard error.
 
     The relative variance of one draw is (E R^(2s)/(E R^s)²)^k - 1, whatever the weights' variance;
     n draws divide it by n.
-    The answer is an exact Python integer and may have hundreds of digits.
 
-    Parameters: `relative_error` > 0; `s` > 0; integers `depth` and `width` from 1.
-    Raises ArgumentError outside these ranges.
-    Source: derived here.
+    Args:
+        relative_error: standard error over mean, positive.
+        s: order in (0, 100].
+        depth: number of layers k, from 1.
+        width: neurons a layer, from 1.
+        activation: of every layer.
+        weights: ``"gaussian"`` or ``"orthogonal"``.
+
+    Returns:
+        An exact Python integer, which may have hundreds of digits.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        Derived on page 02, thm-moment, with the orders s and 2s.
 
     >>> import fracrepro as fr
     >>> fr.required_draws(0.05, 2, 1, 1, fr.Linear())   # χ²_1: E C²/(E C)² - 1 = 2, and 2/0.05² = 800
@@ -174,16 +204,41 @@ def required_draws(
     width = arguments.integer("width", width, WIDTHS)
     first, second = (log_moment(order, width, activation, weights) for order in (s, 2.0 * s))
     log_ratio = depth * (second - 2.0 * first)
-    if log_ratio < 700.0:
+    if log_ratio < _LARGEST_EXPONENT:
         draws = math.expm1(log_ratio) / error**2
         # Rounding in the moments must not turn an exact 800 into 801.
-        return max(1, math.ceil(draws * (1.0 - 1e-12)))
+        return max(1, math.ceil(draws * (1.0 - _ROUNDING)))
     return math.ceil(Decimal(log_ratio).exp() / Decimal(error) ** 2)
+
+
+def _check_draws(n: int, depth: int, variance: float, rng: object) -> tuple[int, int, float]:
+    """Check what all draws share, the layer aside."""
+    check_rng(rng)
+    return (
+        arguments.integer("n", n, _COUNTS),
+        arguments.integer("depth", depth, DEPTHS),
+        arguments.real("variance", variance, _POSITIVE),
+    )
+
+
+def _sampler(width: int, activation: Activation, weights: WeightLaw, tilt: float = 0.0) -> FactorSampler:
+    """Check a layer and prepare draws of its factor."""
+    check_layer(activation, weights)
+    return FactorSampler(
+        arguments.integer("width", width, WIDTHS), activation, weight_law(weights), tilt=tilt
+    )
+
+
+def _block_sizes(n: int, depth: int) -> Iterator[int]:
+    """Networks drawn at once, fixed, so that a seed gives the same bits however the result is consumed."""
+    rows = max(1, _BLOCK // depth)
+    return (min(rows, n - start) for start in range(0, n, rows))
 
 
 def _without_bias(
     size: int, depth: int, sampler: FactorSampler, sigma2: float, rng: np.random.Generator
 ) -> np.ndarray:
+    """Sums of log σ² + log R²."""
     result = np.zeros((size, depth + 1))
     steps = sampler.log_square((size, depth), rng)
     steps += math.log(sigma2)
@@ -201,11 +256,6 @@ def _with_bias(
     log_sigma2, log_bias = math.log(sigma2), 2.0 * math.log(bias_std)
     for k in range(depth):
         signal = log_sigma2 + 2.0 * result[:, k]
-        if sampler.weights == "gaussian":
-            total = np.logaddexp(signal, log_bias)
-        else:
-            along = np.exp((signal - log_bias) / 2.0) + rng.standard_normal(size)
-            across = 2.0 * rng.standard_gamma((sampler.width - 1) / 2.0, size)
-            total = log_bias + np.log(along**2 + across)
+        total = sampler.weights.add_bias(signal, log_bias, sampler.width, rng)
         result[:, k + 1] = 0.5 * (total + factors[:, k])
     return result

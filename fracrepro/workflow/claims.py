@@ -6,13 +6,14 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
@@ -84,17 +85,42 @@ class Judged:
 
 
 def load(path: Path) -> list[Claim]:
-    """Read the declared claims; raises ArgumentError for a malformed one and for an id that comes twice."""
-    entries = yaml.safe_load(path.read_text())
-    try:
-        claims = [Claim(**entry) for entry in entries]
-    except TypeError as error:
-        raise ArgumentError(f"{path.name}: {error}") from None
+    """Read the declared claims.
+
+    Raises:
+        ArgumentError: for a malformed claim, and for an id that comes twice.
+    """
+    claims = [_claim(entry, path) for entry in _entries(path)]
     ids = [claim.id for claim in claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise ArgumentError(f"{path.name}: {', '.join(twice)} is declared twice")
     return claims
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ArgumentError(f"{path.name}: no such file in {path.parent}") from None
+    except yaml.YAMLError as error:
+        raise ArgumentError(f"{path.name}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, list):
+        raise ArgumentError(f"{path.name}: need a list of claims")
+    return entries
+
+
+def _claim(entry: Any, path: Path) -> Claim:
+    """One claim, after a check that it has the fields it needs and no others."""
+    known = {item.name: item.default is MISSING and item.default_factory is MISSING for item in fields(Claim)}
+    if not isinstance(entry, dict):
+        raise ArgumentError(f"{path.name}: {entry!r}: need a mapping of {', '.join(known)}")
+    for name in entry:
+        choice(f"{path.name}: field of a claim", name, tuple(known))
+    for name, needed in known.items():
+        if needed and name not in entry:
+            raise ArgumentError(f"{path.name}: claim {entry.get('id', '?')}: {name} is missing")
+    return Claim(**entry)
 
 
 def judge(project: Project, profile: str, folder: Path | None = None) -> list[Judged]:
@@ -118,11 +144,18 @@ def judge(project: Project, profile: str, folder: Path | None = None) -> list[Ju
 def _judge_one(claim: Claim, folder: Path, stale: Mapping[str, str]) -> Judged:
     if not claim.evidence:
         return Judged(claim, {})
-    record = folder / f"{claim.evidence}.json"
-    reported = json.loads(record.read_text())["values"] if record.is_file() else {}
+    reported = _reported(folder / f"{claim.evidence}.json")
     values = {name: reported[name] for name in claim.holds if name in reported}
     problems = [stale[claim.evidence]] if claim.evidence in stale else list(_contradictions(claim, reported))
     return Judged(claim, values, "; ".join(problems))
+
+
+def _reported(record: Path) -> dict[str, Any]:
+    """The values in a record; none where it cannot be read, which also makes it stale."""
+    try:
+        return json.loads(record.read_text())["values"]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+        return {}
 
 
 def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
@@ -134,7 +167,11 @@ def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
 
 
 def holds(value: Any, condition: str) -> bool:
-    """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``."""
+    """Whether a reported value meets a condition: a comparison with a number, ``is true`` or ``is false``.
+
+    Raises:
+        ArgumentError: for a condition of another form.
+    """
     match = _CONDITION.fullmatch(condition)
     if match is None:
         raise ArgumentError(f"condition = {condition!r}: need '<= 0.1', 'is true' or the like")
@@ -147,7 +184,7 @@ def holds(value: Any, condition: str) -> bool:
 
 def as_text(judged: Sequence[Judged]) -> str:
     """The ledger for a terminal: one line for each claim, and one more for each problem."""
-    width = max(len(entry.claim.id) for entry in judged)
+    width = max((len(entry.claim.id) for entry in judged), default=0)
     lines = []
     for entry in judged:
         mark = "!" if entry.problem else " "

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from fracrepro import files
 from fracrepro._version import __version__
-from fracrepro.errors import ArgumentError
-from fracrepro.workflow.activations import NAMES, named_activation
+from fracrepro.errors import ArgumentError, FracreproError
+from fracrepro.theory import activations
+from fracrepro.workflow.choices import OneOf
+from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
 _FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
@@ -27,22 +27,26 @@ _SCHEDULER = click.option(
 
 
 class _OneLineErrors(click.Group):
-    """Turns what a user can get wrong into one line and exit code 2; anything else keeps its traceback."""
+    """Turns what a user can get wrong into one line and exit code 2; a defect keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, PermissionError) as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
-        except RuntimeError as error:
-            if type(error).__module__.split(".")[0] != "fracrepro":  # a defect, not a refusal
+        except FracreproError as error:
+            self._say(ctx, error)
+        except ModuleNotFoundError as error:
+            missing = missing_package(error)
+            if missing is None:
                 raise
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
+            self._say(ctx, missing)
         except KeyboardInterrupt:
             click.echo("interrupted: what was finished is kept, nothing is half-written", err=True)
             ctx.exit(130)
+
+    @staticmethod
+    def _say(ctx: click.Context, error: FracreproError) -> None:
+        click.echo(f"error: {error}", err=True)
+        ctx.exit(2)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,8 +58,6 @@ def main() -> None:
 @main.command("list")
 def list_command() -> None:
     """List the notebooks with their parameters, defaults and allowed values."""
-    import json
-
     from fracrepro.workflow import parameters
 
     project = Project.find()
@@ -63,7 +65,9 @@ def list_command() -> None:
     click.echo(f"profiles: {', '.join(profiles)}")
     for name in project.notebook_names():
         click.echo(f"\n{name}")
-        contract = parameters.declared(json.loads(project.notebook_path(name).read_text()), name)
+        contract = parameters.declared(
+            parameters.parse_notebook(project.notebook_path(name).read_text(), name), name
+        )
         for item in contract.values():
             click.echo(f"  {item.name:<14} {item.default!r:<12} {item.help}: {item.allowed}")
 
@@ -141,49 +145,55 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
     _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
     try:
         site.build(project, profile)
-    except RuntimeError as error:
+    except site.BuildError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     click.echo(f"the book: {project.site / 'index.html'}")
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", type=OneOf("experiment", "experiments"))
 @click.option("--profile", default="paper", show_default=True, help="quick, book or paper.")
 @click.option("--runs", type=int, help="Seeds for each scheme.")
 @click.option("--epochs", type=int, help="Passes over the training set.")
-@click.option("--scheme", "schemes", multiple=True, metavar="NAME", help="Scheme to train; may be repeated.")
-@click.option("--s", "s", type=float, help="Order of the fractional scheme, in [0, 2].")
+@click.option(
+    "--scheme", "schemes", type=OneOf("scheme", "schemes"), multiple=True, help="Scheme to train; repeatable."
+)
+@click.option("--s", "s", type=float, help="Order of the schemes that have one, in [0, 2].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.")
 def train(name: str, profile: str, device: str, out: Path | None, **changes: Any) -> None:
     """Carry out an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
 
-    NAME is mnist, cifar10 or digits (the trainings), mnist_depth or mnist_width (sweeps of s on MNIST), or
-    gradient_tails (gradient noise and weights against the batch size).
+    NAME is that of a data set for the comparison of schemes on it, or that of a sweep or a measurement.
     The full protocol goes to the project's recorded results; anything else needs --out.
     """
+    from fracrepro.nn.experiments.registry import experiment
     from fracrepro.workflow import records
 
-    experiment = records.settle(name, profile, **changes)
+    full = experiment(name)
+    chosen = full.settle(profile, **changes)
     if out is None:
-        if experiment != records.settle(name):
+        if chosen != full:
             raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
-    results = records.run(experiment, out, device=device)
-    if "epoch" in results:
-        _say_accuracies(results)
+    files.writable_folder("out", out)
+    results = records.run(chosen, out, device=device)
+    for line in chosen.summary(results):
+        click.echo(line)
     click.echo(f"the record: {out / name}.csv")
 
 
-def _say_accuracies(results: pd.DataFrame) -> None:
-    """One line per scheme and cell of a sweep."""
-    last = results[results["epoch"] == results["epoch"].max()]
-    of_a_run = ("experiment", "seed", "epoch", "train_loss", "train_accuracy", "test_loss", "seconds")
-    labels = [name for name in last.columns if name not in (*of_a_run, "test_accuracy")]
-    for label, group in last.groupby(labels, sort=False, dropna=False):
-        words = " ".join(f"{key}={value}" for key, value in zip(labels, label, strict=True) if value == value)
-        click.echo(f"{words}: test accuracy {group['test_accuracy'].mean():.4f} over {len(group)} runs")
+@main.command("schemes")
+def schemes_command() -> None:
+    """List the initialization schemes: what each is, where it comes from, and its options."""
+    from fracrepro.nn import schemes
+
+    for row in schemes.table().to_dict("records"):
+        marks = ("needs a batch" if row["needs_data"] else "", "" if row["random"] else "draws nothing")
+        click.echo(f"{row['name']:<12} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
+        for option in filter(None, row["options"].split("; ")):
+            click.echo(f"{'':<12}   {option}")
 
 
 @main.group()
@@ -201,7 +211,7 @@ def status() -> None:
 
 
 @data.command()
-@click.argument("name", metavar="mnist|cifar10")
+@click.argument("name", type=OneOf("name", "downloads"))
 def fetch(name: str) -> None:
     """Download a data set into the cache, unless it is there."""
     from fracrepro.nn.data import fetch
@@ -210,7 +220,7 @@ def fetch(name: str) -> None:
 
 
 @data.command()
-@click.argument("name", metavar="mnist|cifar10|digits")
+@click.argument("name", type=OneOf("name", "datasets"))
 def verify(name: str) -> None:
     """Read a data set, check it, and print the digest of its content."""
     from fracrepro.nn.data import verify
@@ -221,13 +231,15 @@ def verify(name: str) -> None:
 @main.command()
 @click.option("--width", type=int, required=True, help="Number of neurons of the layer's output.")
 @click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
-@click.option("--activation", type=click.Choice(NAMES), default="relu", show_default=True)
-@click.option("--negative-slope", type=float, default=0.01, show_default=True, help="Slope a of leaky_relu.")
+@click.option("--activation", type=OneOf("activation", "activations"), default="relu", show_default=True)
+@click.option(
+    "--negative-slope", type=float, default=0.01, show_default=True, help="For activations that have one."
+)
 def critical(width: int, s: float, activation: str, negative_slope: float) -> None:
     """Print the weight variance that preserves the moment of order s of a layer's output norm."""
     import fracrepro as fr
 
-    phi = named_activation(activation, negative_slope)
+    phi = activations.named(activation, negative_slope)
     sigma2 = fr.critical_variance(s, width, phi)
     ratio = sigma2 / fr.critical_variance(2.0, width, phi)
     click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")
@@ -253,6 +265,17 @@ def claims_command(profile: str, as_json: bool, readme: bool) -> None:
         click.echo(claims.as_text(judged))
     if any(entry.problem for entry in judged):
         sys.exit(1)
+
+
+@main.command("new-page")
+@click.argument("name")
+def new_page_command(name: str) -> None:
+    """Make a page that passes the suite: notebook, test, place in the book, example of a claim."""
+    from fracrepro.workflow.newpage import new_page
+
+    project = Project.find()
+    for path in new_page(project, name):
+        click.echo(f"wrote {path.relative_to(project.root)}")
 
 
 @main.command()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fracrepro._version import __version__
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow import provenance
 from fracrepro.workflow.project import Project
 
@@ -81,7 +82,7 @@ def _cuda() -> Finding:
 def _project() -> Iterator[Finding]:
     try:
         project = Project.find()
-    except ValueError as error:
+    except ArgumentError as error:
         yield Finding("project", "none", str(error))
         return
     yield Finding("project", str(project.root))

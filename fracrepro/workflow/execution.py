@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fracrepro.workflow import provenance, reports
+from fracrepro.errors import FracreproError
+from fracrepro.workflow import provenance, reports, sources
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
 RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
@@ -22,7 +23,7 @@ START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
-class OtherCodeError(RuntimeError):
+class OtherCodeError(FracreproError, RuntimeError):
     """A worker's package is not the one that made the task."""
 
 
@@ -53,17 +54,21 @@ def execute(task: Task) -> Outcome:
     """Execute `task` in a fresh kernel and return the notebook with its record in the metadata.
 
     A failing cell gives an Outcome whose `error` names the cell and the exception.
-    Raises OtherCodeError when this machine's package differs from the one that made the task.
+
+    Raises:
+        OtherCodeError: when this machine's package differs from the one that made the task.
     """
     if provenance.package_digest() != task.package_digest:
         raise OtherCodeError(
             f"the worker on {os.uname().nodename} runs another version of the fracrepro code; "
             "install the caller's version there"
         )
+    digests = sources.source_digests()  # before the kernel: what is edited meanwhile makes the page stale
     started, clock = datetime.now(UTC), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder, _kernel_environment(task):
         error = _run_papermill(task, Path(folder))
-        notebook = json.loads((Path(folder) / "executed.ipynb").read_text())
+        executed = json.loads((Path(folder) / "executed.ipynb").read_text())
+    notebook = sources.without_probe(executed)
     error = error or _problem(notebook)
     record: dict[str, Any] = {
         "notebook": task.name,
@@ -77,8 +82,9 @@ def execute(task: Task) -> Outcome:
     }
     if not error:
         try:
+            record["modules"] = sources.used(sources.loaded(executed), digests)
             record["values"] = reports.reported_values(notebook)
-        except ValueError as problem:
+        except FracreproError as problem:
             error = str(problem)
     # Papermill's own metadata hold times and a temporary path: the record says all of it.
     notebook["metadata"].pop("papermill", None)
@@ -120,7 +126,7 @@ def _run_papermill(task: Task, folder: Path) -> str:
 
     logging.getLogger("papermill").setLevel(logging.ERROR)  # failures come back as the outcome, once
     source, executed = folder / "source.ipynb", folder / "executed.ipynb"
-    source.write_text(task.source)
+    source.write_text(json.dumps(sources.with_probe(json.loads(task.source))))
     executed.write_text(task.source)  # what is left to read when no kernel starts
     for attempts_left in reversed(range(START_ATTEMPTS)):
         try:

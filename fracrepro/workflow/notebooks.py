@@ -15,17 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import parameters, provenance
+from fracrepro.workflow import parameters, provenance, sources
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
-from fracrepro.workflow.project import Project, unknown
+from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One notebook with all parameters settled, and the hash of everything that it depends on."""
+    """One notebook with all parameters settled, and the hash of everything that is known before it runs.
+
+    Which modules of the package it uses is known after it ran: `is_current` finds them in the record.
+    """
 
     name: str
     source: str
@@ -34,35 +38,42 @@ class Run:
     digest: str
 
     def is_current(self, folder: Path) -> bool:
-        """Whether `folder` holds this run's page and record, made from the same content."""
+        """Whether `folder` holds this run's page and record, made from the same content.
+
+        Source, parameters, profile, versions, data and recorded files must be the same, and so must every
+        module of the package that the page used; a missing or unreadable record means no.
+        """
         page, record = folder / f"{self.name}.ipynb", folder / f"{self.name}.json"
         try:
-            found = json.loads(record.read_text())["digest"]
-            stored = json.loads(page.read_text())["metadata"]["fracrepro"]["digest"]
-        except (OSError, ValueError, KeyError):
+            found = json.loads(record.read_text())
+            stored = json.loads(page.read_text())["metadata"]["fracrepro"]
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError):
             return False
-        return bool(found == stored == self.digest)
+        same = isinstance(found, dict) and found == stored and found.get("digest") == self.digest
+        return same and sources.unchanged(found.get("modules", {}), sources.source_digests())
 
 
 def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
-    """Settle a notebook's parameters and its content hash; raises ArgumentError before any kernel starts."""
+    """Settle a notebook's parameters and its content hash.
+
+    Raises:
+        ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed.
+    """
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
-    if profile not in profiles:
-        raise ArgumentError(unknown("profile", profile, profiles))
+    choice("profile", profile, tuple(profiles))
     source = path.read_text()
-    notebook = json.loads(source)
+    notebook = parameters.parse_notebook(source, name)
     try:
         contract = parameters.declared(notebook, name)
         values = parameters.resolve(contract, profiles[profile].get(name, {}), overrides or {})
-    except ValueError as error:
+    except ArgumentError as error:
         raise ArgumentError(f"{name}: {error}") from None
     uses = notebook["metadata"].get("fracrepro", {})
     parts = [
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),
         ("profile", profile.encode()),
-        ("package", provenance.package_digest().encode()),
         ("versions", json.dumps(provenance.versions(), sort_keys=True).encode()),
         *_recorded_parts(project, uses.get("recorded", [])),
         *_data_parts(values, uses.get("data_parameters", [])),
@@ -95,18 +106,30 @@ def run(
     scheduler: str | None = None,
     force: bool = False,
 ) -> list[Outcome]:
-    """Execute the notebooks `names` (default: all) that are not current, and return what came of each.
+    """Execute the notebooks that are not current, and return what came of each.
 
-    Every success leaves `NAME.ipynb` and `NAME.json` in `output` (default: the book), written when it ends.
+    Every success leaves `NAME.ipynb` and `NAME.json`, written when it ends.
     A failure leaves `NAME.failed.ipynb` instead and touches no page.
-    One notebook runs in this process; several run side by side on a local Dask cluster of `jobs` workers
-    (default: one a core), or on the cluster behind `scheduler`.
-    Raises ArgumentError for unknown names and parameters that a contract refuses, before any kernel starts.
+    One notebook runs in this process; several run side by side on Dask.
+
+    Args:
+        project: where the notebooks are.
+        names: which ones; none means all.
+        profile: a name in `notebooks/profiles.yml`.
+        overrides: parameters in place of the profile's, as text or values, for every notebook.
+        output: where the results go; None means the book.
+        jobs: workers of a local cluster; None means one a core.
+        scheduler: the address of a cluster that is used instead.
+        force: whether to execute also what is current.
+
+    Raises:
+        ArgumentError: before any kernel starts: for unknown names, for parameters that a contract refuses,
+            for a folder that cannot be written, and where no scheduler answers.
     """
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
     due = [item for item in runs if force or not item.is_current(folder)]
-    _check_writable(folder)
+    files.writable_folder("output_dir", folder)
     outcomes = []
     run_id = uuid.uuid4().hex
     for outcome in _execute_all([_task(project, item, run_id) for item in due], jobs, scheduler):
@@ -126,17 +149,6 @@ def _task(project: Project, item: Run, run_id: str) -> Task:
         run=run_id,
         facts=facts,
     )
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before the work that its result cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise ArgumentError(f"output_dir = {str(folder)!r}: need a folder that can be written to")
 
 
 def _store(outcome: Outcome, folder: Path) -> None:
@@ -183,7 +195,7 @@ def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> 
             address = stack.enter_context(cluster)
         try:
             client = stack.enter_context(Client(address, timeout="10s"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # nobody listens; or it is no address at all
             raise ArgumentError(
                 f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
             ) from None

@@ -3,9 +3,11 @@
 A parameters cell is a list of annotated assignments, each with a comment that ends in the allowed values::
 
     s: float = 1.0  # order of the preserved moment, in (0, 2]
-    activation: str = "relu"  # activation function, one of linear | relu | leaky_relu
+    activation: str = "relu"  # activation function, one of @activations
+    dataset: str = "digits"  # data set, one of digits | mnist
     gpu: bool = False  # whether to train on a CUDA device
 
+A set such as ``@activations`` stands for all names of a registry: `fracrepro.workflow.options` has the table.
 Papermill reads the same cell, but lets unknown names, wrong types and values out of range pass.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections.abc import Mapping
@@ -22,9 +25,9 @@ from typing import Any
 
 import yaml
 
-from fracrepro.arguments import Interval
+from fracrepro.arguments import Interval, choice
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow.project import unknown
+from fracrepro.workflow.options import option_set
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 _RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
@@ -66,7 +69,11 @@ class Parameter:
         return self.check(value, shown=text)
 
     def check(self, value: Any, shown: Any = None) -> Any:
-        """Return `value` with the declared type; ArgumentError names it and the allowed values."""
+        """Return `value` with the declared type.
+
+        Raises:
+            ArgumentError: when it is not allowed; names it, as `shown` where given, and what is allowed.
+        """
         shown = value if shown is None else shown
         if not self._is_list:
             return self._check_entry(value, shown)
@@ -100,15 +107,31 @@ def _yaml_float(value: Any) -> Any:
     """YAML 1.1 reads '1e-3' and 'nan' as text; a number typed by a person is a number here."""
     try:
         return float(value) if isinstance(value, str) else value
-    except ValueError:
+    except ValueError:  # not a number: the check that follows refuses it with the right words
         return value
+
+
+def parse_notebook(text: str, name: str) -> dict[str, Any]:
+    """Return a notebook's content.
+
+    Raises:
+        ArgumentError: when the file holds something else.
+    """
+    try:
+        notebook = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ArgumentError(f"notebook {name}: not valid JSON: {error}") from None
+    if not isinstance(notebook, dict) or not {"cells", "metadata"} <= notebook.keys():
+        raise ArgumentError(f"notebook {name}: need a notebook of format 4, with cells and metadata")
+    return notebook
 
 
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     """Return the parameters that a notebook (parsed JSON) declares in its one cell tagged `parameters`.
 
-    Raises ArgumentError when there is not exactly one such cell, or when a line in it is not a typed, literal
-    assignment with a comment that ends in the allowed values.
+    Raises:
+        ArgumentError: when there is not exactly one such cell, or when a line in it is not a typed, literal
+            assignment with a comment that ends in the allowed values.
     """
     cells = [
         cell
@@ -118,10 +141,13 @@ def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     if len(cells) != 1:
         raise ArgumentError(f"notebook {name}: need exactly one cell tagged 'parameters', found {len(cells)}")
     source = "".join(cells[0]["source"])
-    comments = _comments(source)
+    try:
+        statements, comments = ast.parse(source).body, _comments(source)
+    except SyntaxError as error:
+        where = f"notebook {name}, parameters cell, line {error.lineno}"
+        raise ArgumentError(f"{where}: not valid Python: {error.msg}") from None
     parameters = [
-        _parameter(statement, comments.get(statement.end_lineno or 0, ""), name)
-        for statement in ast.parse(source).body
+        _parameter(statement, comments.get(statement.end_lineno or 0, ""), name) for statement in statements
     ]
     return {parameter.name: parameter for parameter in parameters}
 
@@ -149,23 +175,43 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
         raise ArgumentError(f"{where}: type {kind!r} is none of {', '.join(_TYPES)} or a list of one")
     match = _RANGE.match(comment)
     if match is None and (entry != "bool" or not comment):
-        raise ArgumentError(f"{where}: the comment must end in ', in [low, high]' or ', one of a | b'")
+        raise ArgumentError(
+            f"{where}: the comment must end in ', in [low, high]', ', one of a | b' or ', one of @set'"
+        )
     interval = match["interval"] if match else None
     options = match["options"] if match else None
+    try:
+        default = ast.literal_eval(statement.value)
+    except ValueError:  # an expression
+        raise ArgumentError(f"{where}: the default {ast.unparse(statement.value)} is no literal") from None
     parameter = Parameter(
         name=statement.target.id,
         type=kind,
-        default=ast.literal_eval(statement.value),
+        default=default,
         help=match["help"] if match else comment,
         interval=Interval.parse(interval) if interval else None,
-        options=tuple(option.strip() for option in options.split("|")) if options else None,
+        options=_options(options, where) if options else None,
     )
     parameter.check(parameter.default)
     return parameter
 
 
+def _options(text: str, where: str) -> tuple[str, ...]:
+    """The names in ``a | b``, or those of the registry behind ``@set``."""
+    if not text.startswith("@"):
+        return tuple(option.strip() for option in text.split("|"))
+    try:
+        return option_set(text.removeprefix("@"))
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from None
+
+
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return profile → notebook → parameters from `profiles.yml`; ArgumentError when malformed."""
+    """Return profile → notebook → parameters from `profiles.yml`.
+
+    Raises:
+        ArgumentError: when the file is malformed.
+    """
     try:
         profiles = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
@@ -183,14 +229,14 @@ def resolve(
     """Return every declared parameter's value: default, then `profile`, then `overrides`.
 
     Values that are text are parsed by the declared type, as a command line's are.
-    Raises ArgumentError for an unknown name, a wrong type or a value out of its declared range.
+
+    Raises:
+        ArgumentError: for an unknown name, a wrong type or a value out of its declared range.
     """
     values = {name: parameter.default for name, parameter in contract.items()}
     for source in (profile, overrides):
         for name, value in source.items():
-            if name not in contract:
-                raise ArgumentError(unknown("parameter", name, contract))
-            parameter = contract[name]
+            parameter = contract[choice("parameter", name, tuple(contract))]
             is_text = source is overrides and isinstance(value, str)
             values[name] = parameter.parse(value) if is_text else parameter.check(value)
     return values

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 
 ENVIRONMENT_VARIABLE = "FRACREPRO_PROJECT"
@@ -24,7 +23,9 @@ class Project:
         """Return the project that `$FRACREPRO_PROJECT` names, else the nearest one at or above `start`.
 
         `start` defaults to the working directory; the last resort is the checkout that holds the package.
-        Raises ArgumentError when none of them has `notebooks/profiles.yml`.
+
+        Raises:
+            ArgumentError: when none of them has `notebooks/profiles.yml`.
         """
         named = os.environ.get(ENVIRONMENT_VARIABLE)
         if named:
@@ -70,16 +71,9 @@ class Project:
         return sorted(path.stem for path in self.notebooks.glob("[0-9]*.ipynb"))
 
     def notebook_path(self, name: str) -> Path:
-        """The source of one notebook; ArgumentError suggests the nearest name when there is none."""
-        names = self.notebook_names()
-        if name not in names:
-            raise ArgumentError(unknown("notebook", name, names))
-        return self.notebooks / f"{name}.ipynb"
+        """The source of one notebook.
 
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that nothing bears: it suggests the nearest one and lists all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{kind} = {name!r}: no such {kind}{hint} (there are {', '.join(known) or 'none'})"
+        Raises:
+            ArgumentError: when there is none of this name; suggests the nearest.
+        """
+        return self.notebooks / f"{choice('notebook', name, tuple(self.notebook_names()))}.ipynb"

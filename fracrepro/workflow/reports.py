@@ -19,7 +19,9 @@ def report(**values: float | int | str | bool) -> None:
 
     A page's prose quotes them with ``{glue:text}`key:.3f```.
     The runner collects them into the record beside the executed notebook.
-    Raises ArgumentError for a value that is NaN, infinite, or not a number, a truth value or text.
+
+    Raises:
+        ArgumentError: for a value that is NaN, infinite, or not a number, a truth value or text.
     """
     from IPython.display import display
 
@@ -44,7 +46,11 @@ def _plain(name: str, value: Any) -> float | int | str | bool:
 
 
 def reported_values(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the cells of an executed notebook reported; ArgumentError when a name comes twice."""
+    """Return what the cells of an executed notebook reported.
+
+    Raises:
+        ArgumentError: when a name comes twice.
+    """
     values: dict[str, Any] = {}
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):

@@ -12,11 +12,15 @@ from pathlib import Path
 import yaml
 
 from fracrepro import files
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import FracreproError, MissingPackageError
 from fracrepro.workflow import claims
 from fracrepro.workflow.project import Project
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
+
+
+class BuildError(FracreproError):
+    """The book cannot be built: a verdict does not stand, or the builder complains."""
 
 
 def toc_notebooks(project: Project) -> list[str]:
@@ -43,7 +47,7 @@ def install_mathjax(project: Project) -> None:
     """Copy MathJax out of the package that carries it into the book's static files."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
-        raise ArgumentError("sphinx-mathjax-offline is not installed: pip install 'fracrepro[book]'")
+        raise MissingPackageError("sphinx-mathjax-offline", "book")
     source = Path(spec.origin).parent / "static" / "mathjax"
     target = project.root / "book" / "_static" / "mathjax"
     for name in _MATHJAX_FILES:
@@ -55,37 +59,49 @@ def install_mathjax(project: Project) -> None:
 
 
 def write_ledger(project: Project, profile: str) -> None:
-    """Judge the claims and write their tables for the book; RuntimeError when a verdict does not stand."""
+    """Judge the claims and write their tables for the book.
+
+    Raises:
+        BuildError: when a verdict does not stand.
+    """
     judged = claims.judge(project, profile)
     problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
     if problems:
-        raise RuntimeError("the ledger of claims does not stand:\n" + "\n".join(problems))
+        raise BuildError("the ledger of claims does not stand:\n" + "\n".join(problems))
     files.write_text(project.root / "book" / "_generated" / "claims.md", claims.as_tables(judged))
 
 
 def build(project: Project, profile: str) -> None:
     """Build the book from current executed notebooks; the old site stands until the new one is whole.
 
-    A verdict that the evidence contradicts stops the build, and any warning is an error.
+    A verdict that the evidence contradicts stops the build, as does a law that misses its promised accuracy,
+    and any warning is an error.
     An incremental build would keep stale numbers, so each build is a full one.
-    Raises RuntimeError with the end of the builder's output when it fails.
+
+    Raises:
+        BuildError: when the builder fails, with the end of its output, or when a verdict does not stand.
+        MissingPackageError: without the packages that build it.
+        ArgumentError: when the folder of the site cannot be written.
     """
+    from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath
+
+    site = project.site
+    files.writable_folder("project", site.parent)
     write_ledger(project, profile)
+    numerics_table.write(project)
     install_mathjax(project)
     script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(
         "jupyter-book"
     )
     if script is None:
-        raise ArgumentError("jupyter-book is not installed: pip install 'fracrepro[book]'")
-    site = project.site
-    site.parent.mkdir(parents=True, exist_ok=True)
+        raise MissingPackageError("jupyter-book", "book")
     with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:
         command = [script, "build", str(project.root), "--path-output", folder]
         command += ["--all", "-W", "-n", "--keep-going", "-q"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         built = Path(folder) / "_build" / "html"
         if result.returncode or not (built / "index.html").is_file():
-            raise RuntimeError(
+            raise BuildError(
                 f"jupyter-book failed ({result.returncode}):\n{_tail(result.stdout + result.stderr)}"
             )
         if site.exists():

@@ -1,11 +1,13 @@
 """Initializers: equal to torch at s = 2, the right variance elsewhere, and clear refusals."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 
-from fracrepro.nn import init
+from fracrepro.nn import init, scale
+from fracrepro.theory import activations
 from fracrepro.theory.activations import LeakyReLU, Linear, ReLU
 from fracrepro.theory.layer import critical_variance
 
@@ -21,7 +23,12 @@ def seeded(seed=0):
 @pytest.mark.parametrize("formula", ["exact", "derived", "published"])
 @pytest.mark.parametrize(
     ("nonlinearity", "a"),
-    [("linear", 0), ("relu", 0), ("relu", 0.3), *[("leaky_relu", a) for a in (0, 0.01, 0.5, 1.0, -1.0, 3)]],
+    [
+        *[(name, 0) for name in ("linear", "relu", "conv1d", "conv2d", "conv3d")],
+        *[(f"conv_transpose{d}d", None) for d in (1, 2, 3)],
+        *[("leaky_relu", a) for a in (0, None, 0.01, 0.5, 1.0, -1.0, 3, 1e-200)],
+        ("relu", "unused"),
+    ],
 )
 def test_order_two_is_kaiming_bit_for_bit(shape, mode, formula, nonlinearity, a):
     ours = init.fractional_normal_(torch.empty(shape), 2.0, a, mode, nonlinearity, seeded(), formula=formula)
@@ -57,6 +64,44 @@ def test_exact_formula_uses_the_width_of_the_output(nonlinearity, a, activation,
     backward = init.fractional_std((10, 64), s, a, "fan_out", nonlinearity)
     assert forward**2 == pytest.approx(10 * critical_variance(s, 10, activation) / 64, rel=1e-14)
     assert backward**2 == pytest.approx(64 * critical_variance(s, 64, activation) / 10, rel=1e-14)
+
+
+@pytest.mark.parametrize("s", [0.25, 1.0, 1.5])
+def test_torchs_names_stand_for_the_same_laws(s):
+    for name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
+        assert init.fractional_std((10, 64), s, nonlinearity=name) == init.fractional_std(
+            (10, 64), s, nonlinearity="linear"
+        )
+    assert init.fractional_std((10, 64), s, None) == init.fractional_std((10, 64), s, 0.01)
+    assert init.random_walk_std((10, 64), None) == init.random_walk_std((10, 64), 0.01)
+    assert init.random_walk_std((10, 64), nonlinearity="conv2d") == init.random_walk_std(
+        (10, 64), nonlinearity="linear"
+    )
+
+
+def test_every_name_that_torch_has_a_gain_for_is_served_or_refused_with_the_reason():
+    names = get_args(torch.nn.init._NonlinearityType)
+    assert "relu" in names
+    for name in names:
+        torch.nn.init.calculate_gain(name)
+        if name in ("tanh", "sigmoid", "selu"):
+            with pytest.raises(ValueError, match="no law here, because it is not positively homogeneous"):
+                init.fractional_std((10, 64), nonlinearity=name)
+        else:
+            assert init.fractional_std((10, 64), nonlinearity=name) > 0
+
+
+@pytest.mark.parametrize("name", activations.names())
+def test_every_activation_of_the_theory_is_a_nonlinearity(name):
+    expected = 10 * critical_variance(1.0, 10, activations.named(name, 0.0)) / 64
+    assert init.fractional_std((10, 64), nonlinearity=name) ** 2 == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("a", [0.0, 1e-3, 0.01, 0.1, 0.2, 1 / 3, 0.5, 0.9, 1.0, -0.7, 2.0, 1e50])
+def test_the_gain_is_torchs_to_the_last_bit(a):
+    assert scale.gain(LeakyReLU(a)) == torch.nn.init.calculate_gain("leaky_relu", a)
+    assert scale.gain(ReLU()) == torch.nn.init.calculate_gain("relu")
+    assert scale.gain(Linear()) == torch.nn.init.calculate_gain("linear")
 
 
 def test_published_formula_is_the_authors_expression():
@@ -104,7 +149,15 @@ BAD = [
     ({"a": math.inf}, "a = inf"),
     ({"mode": "fan"}, "mode = 'fan': need one of 'fan_in', 'fan_out'"),
     ({"mode": None}, "mode = None"),
-    ({"nonlinearity": "tanh"}, "nonlinearity = 'tanh': need one of 'linear', 'relu', 'leaky_relu'"),
+    ({"nonlinearity": "rleu"}, r"nonlinearity = 'rleu': need one of 'linear', .*; did you mean 'relu'\?"),
+    ({"nonlinearity": None}, "nonlinearity = None"),
+    *(
+        (
+            {"nonlinearity": name},
+            f"nonlinearity = '{name}': has no law here, because it is not",
+        )
+        for name in ("tanh", "sigmoid", "selu")
+    ),
     ({"formula": "best"}, "formula = 'best': need one of 'exact', 'derived', 'published'"),
 ]
 

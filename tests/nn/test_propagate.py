@@ -138,6 +138,48 @@ def test_bad_argument_is_named(simulate, changes, message):
         simulate(**arguments, generator=seeded())
 
 
+class OfTheMetaDevice(torch.Generator):
+    """A generator that says it is on the meta device, which has none of its own."""
+
+    device = torch.device("meta")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("simulate", [forward_log_norms, backward_log_norms])
+def test_the_work_stays_on_the_device_of_the_generator(simulate, activation, on_meta, monkeypatch):
+    read = []
+
+    def cpu(tensor):
+        read.append(tensor)
+        return torch.zeros(tensor.shape, dtype=tensor.dtype)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    monkeypatch.setattr(propagate, "CHUNK", 200)  # several chunks
+    with on_meta() as mode:
+        found = simulate(5, WIDTHS, activation, VARIANCES, generator=OfTheMetaDevice())
+    assert found.shape == (5, len(WIDTHS))
+    assert len(read) == 1  # the result
+    assert mode.calls > 20
+
+
+def weights_on_the_cpu(shape, variance, generator):
+    return torch.empty(shape, dtype=torch.float64).normal_(0, variance**0.5, generator=generator)
+
+
+def a_norm_that_waits(x):
+    return x.squeeze(2).norm(dim=1) / x.sum().item()
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake"), [("_normal", weights_on_the_cpu), ("_log_norm", a_norm_that_waits)]
+)
+def test_a_mistake_about_the_device_fails(name, mistake, on_meta, monkeypatch):
+    monkeypatch.setattr(propagate, name, mistake)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype))
+    with pytest.raises(RuntimeError), on_meta():
+        forward_log_norms(5, WIDTHS, ReLU(), VARIANCES, generator=OfTheMetaDevice())
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_follows_the_same_moments():

@@ -48,6 +48,18 @@ def test_too_few_pairs_give_no_interval():
     assert (found.pairs, found.lost) == (1, 1)
 
 
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_intervals_of_means_agree_with_scipy(confidence):
+    samples = pd.DataFrame(np.random.default_rng(3).normal(2, 1, (7, 3)), columns=[2, 8, 32])
+    samples.loc[4, 8] = math.nan
+    found = paired.mean_intervals(samples, confidence=confidence)
+    assert list(found.index) == [2, 8, 32]
+    for size, values in samples.items():
+        expected = stats.ttest_1samp(values.dropna(), 0.0).confidence_interval(confidence)
+        assert tuple(found.loc[size, ["low", "high"]]) == pytest.approx(tuple(expected), rel=1e-12)
+        assert found.loc[size, "mean"] == pytest.approx(values.mean(), rel=1e-12)
+
+
 @pytest.mark.parametrize(("pairs", "level", "power"), [(3, 0.05, 0.8), (10, 0.05, 0.8), (20, 0.01, 0.9)])
 def test_detectable_difference_has_its_power(pairs, level, power):
     # 40 000 tests: the rate's standard error is at most 0.0025, and 4 of them are a false alarm in 16 000.

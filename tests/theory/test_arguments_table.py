@@ -1,9 +1,15 @@
 """One table of bad input: every public function refuses with a ValueError that names argument and value."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import fracrepro as fr
+from fracrepro.theory.activations import named
+from fracrepro.theory.limit import goldie_constant, simulate_stationary
+from fracrepro.theory.simulate import stream_log_norms
 
 RELU, LEAKY = fr.ReLU(), fr.LeakyReLU(0.2)
 RNG = np.random.default_rng(0)
@@ -22,10 +28,10 @@ WITH_WIDTH = {
     "tail_index": lambda d: fr.tail_index(0.1, d, RELU),
     "LogNormLaw": lambda d: fr.LogNormLaw(1, d, RELU, 0.1),
     "simulate_log_norms": lambda d: fr.simulate_log_norms(1, 1, d, RELU, 0.1, rng=RNG),
-    "stream_log_norms": lambda d: fr.stream_log_norms(1, 1, d, RELU, 0.1, rng=RNG),
+    "stream_log_norms": lambda d: stream_log_norms(1, 1, d, RELU, 0.1, rng=RNG),
     "simulate_tilted_log_norms": lambda d: fr.simulate_tilted_log_norms(1, 1, d, RELU, 0.1, s=1, rng=RNG),
-    "simulate_stationary": lambda d: fr.simulate_stationary(1, d, RELU, 0.1, 0.1, rng=RNG),
-    "goldie_constant": lambda d: fr.goldie_constant(1, d, RELU, 0.1, 0.1, rng=RNG),
+    "simulate_stationary": lambda d: simulate_stationary(1, d, RELU, 0.1, 0.1, rng=RNG),
+    "goldie_constant": lambda d: goldie_constant(1, d, RELU, 0.1, 0.1, rng=RNG),
     "required_draws": lambda d: fr.required_draws(0.1, 1, 1, d, RELU),
 }
 BAD_VARIANCES = [0, -1.0, NAN, INF, "1"]
@@ -47,8 +53,14 @@ OTHERS = [
     ("s", True, lambda: fr.critical_variance(True, 8, RELU)),
     ("s", 0, lambda: fr.required_draws(0.1, 0, 1, 8, RELU)),
     ("relative_error", 0, lambda: fr.required_draws(0, 1, 1, 8, RELU)),
-    ("source", "paper", lambda: fr.expansion_variance(1, 8, RELU, "paper")),
-    ("source", "published", lambda: fr.expansion_variance(1, 8, fr.RReLU(), "published")),
+    ("formula", "paper", lambda: fr.expansion_variance(1, 8, RELU, "paper")),
+    ("formula", "exact", lambda: fr.expansion_variance(1, 8, RELU, formula="exact")),
+    ("source", "paper", lambda: fr.expansion_variance(1, 8, RELU, source="paper")),
+    ("source", "derived", lambda: fr.expansion_variance(1, 8, RELU, "published", source="derived")),
+    ("formula", "published", lambda: fr.expansion_variance(1, 8, fr.RReLU(), "published")),
+    ("formula", "published", lambda: fr.expansion_variance(1, 8, fr.Abs(), "published")),
+    ("formula", "orthogonal", lambda: fr.expansion_variance(1, 8, RELU, "published", weights="orthogonal")),
+    ("source", "published", lambda: fr.expansion_variance(0, 1, fr.LeakyReLU(3.0), source="published")),
     ("weights", "haar", lambda: fr.moment(1, 8, RELU, weights="haar")),
     ("activation", "relu", lambda: fr.moment(1, 8, "relu")),
     ("variance", 5.0, lambda: fr.preserved_order(5.0, 8, LEAKY)),
@@ -64,6 +76,22 @@ OTHERS = [
     ("x", INF, lambda: LAW.cdf(INF)),
     ("q", 0, lambda: LAW.ppf(0)),
     ("q", 1.0, lambda: LAW.ppf(1.0)),
+    ("width", 2.0, lambda: fr.moment(1, [1, 2.0], RELU)),
+    ("s", INF, lambda: fr.moment([1.0, INF], 8, RELU)),
+    ("n", 0, lambda: fr.simulate_tilted_log_norms(0, 1, 8, RELU, 0.1, s=1, rng=RNG)),
+    ("depth", 0, lambda: fr.simulate_tilted_log_norms(1, 0, 8, RELU, 0.1, s=1, rng=RNG)),
+    ("s", -1, lambda: fr.simulate_tilted_log_norms(1, 1, 8, RELU, 0.1, s=-1, rng=RNG)),
+    ("rng", None, lambda: fr.simulate_tilted_log_norms(1, 1, 8, RELU, 0.1, s=1, rng=None)),
+    ("depth", 0, lambda: fr.required_draws(0.1, 1, 0, 8, RELU)),
+    ("weights", "haar", lambda: fr.simulate_log_norms(1, 1, 8, RELU, 0.1, rng=RNG, weights="haar")),
+    ("weights", ["gaussian"], lambda: fr.log_moments(8, RELU, weights=["gaussian"])),
+    ("activation", "rellu", lambda: fr.activation("rellu")),
+    ("activation", 3, lambda: fr.activation(3)),
+    ("activation", "prelu", lambda: named("prelu", 0.1)),
+    ("negative_slope", 0.1, lambda: fr.activation("abs", negative_slope=0.1)),
+    ("negative_slope", INF, lambda: named("leaky_relu", INF)),
+    ("rng", None, lambda: fr.RReLU().apply([1.0])),
+    ("rng", 1, lambda: fr.Dropout(RELU, 0.1).draw_slopes([1.0], 1)),
     ("negative_slope", NAN, lambda: fr.LeakyReLU(NAN)),
     ("negative_slope", 1e-200, lambda: fr.LeakyReLU(1e-200)),
     ("lower", 0.5, lambda: fr.RReLU(0.5, 0.25)),
@@ -76,6 +104,10 @@ OTHERS = [
     ("sample", -1.0, lambda: fr.hill([1.0, -1.0], 1)),
     ("sample", None, lambda: fr.hill([1.0, 1.0], 1)),
     ("level", 1.0, lambda: fr.hill([1.0, 2.0], 1, level=1.0)),
+    ("k", 1, lambda: fr.moment_estimator([1.0, 2.0, 3.0], 1)),
+    ("sample", 0.0, lambda: fr.moment_estimator([1.0, 0.0, 3.0], 2)),
+    ("k", 4, lambda: fr.log_log_regression([1.0, 2.0, 3.0, 4.0], 4)),
+    ("sample", -1.0, lambda: fr.log_log_regression([1.0, 2.0, 3.0, -1.0], 2)),
     ("k", 1, lambda: fr.extreme_value_index([1.0, 2.0, 3.0], 1)),
     ("block", 1, lambda: fr.stable_index([1.0, 2.0], 1)),
     ("sample", NAN, lambda: fr.stable_index([1.0, NAN], 2)),
@@ -110,3 +142,14 @@ def test_refuses(argument, value, call):
     assert "need" in message
     if value is not None:
         assert repr(value) in message
+
+
+# Take nothing that could be refused: no arguments, or made by the package only.
+UNREFUSABLE = {"Abs", "Activation", "Linear", "ReLU", "StabilityPlot", "TailEstimate"}
+
+
+def test_the_table_has_every_public_function():
+    nodes = ast.walk(ast.parse(Path(__file__).read_text(encoding="utf-8")))
+    called = {ast.unparse(node).removeprefix("fr.") for node in nodes if isinstance(node, ast.Attribute)}
+    public = {name for name in fr.__all__ if callable(getattr(fr, name))}
+    assert public - called <= UNREFUSABLE

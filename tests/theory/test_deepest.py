@@ -18,11 +18,10 @@ def test_the_line_chosen_agrees_with_the_lines_nearest_the_middle(activation, wi
     The line with the smallest |Re s| on each side errs least there; others take over further out.
     """
     law = fr.LogNormLaw(10000, width, activation, 2 / width)
-    inner = law._law
+    proper = law._law.proper
     x = law.mean() + np.sqrt(law.var()) * np.linspace(-4, 4, 33)
-    tilts = inner._tilts
-    left = int(np.where(tilts < 0, tilts, -np.inf).argmax())
-    right = int(np.where(tilts > 0, tilts, np.inf).argmin())
+    left = int(np.where(proper.tilts < 0, proper.tilts, -np.inf).argmax())
+    right = int(np.where(proper.tilts > 0, proper.tilts, np.inf).argmin())
     y = x - law._shift
-    assert np.abs(law.cdf(x) - inner._on_line(y, left, 1))[x < law.mean()].max() < 1e-10
-    assert np.abs(law.sf(x) - inner._on_line(y, right, 1))[x > law.mean()].max() < 1e-10
+    assert np.abs(law.cdf(x) - proper.integrate(left, y, 1))[x < law.mean()].max() < 1e-10
+    assert np.abs(law.sf(x) - proper.integrate(right, y, 1))[x > law.mean()].max() < 1e-10

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fracrepro as fr
+from fracrepro.theory import published
 
 ROWS = json.loads((Path(__file__).parents[1] / "reference" / "theory.json").read_text(encoding="utf-8"))
 TOLERANCE = 1e-11  # the promise; twice-rounded logarithms of the reference add 1e-16 times |log|
@@ -135,6 +136,38 @@ def test_expansion_error_is_second_order_in_one_over_width(activation):
             for d in (1000, 10000)
         ]
         assert 80 < errors[0] / errors[1] < 125
+
+
+def test_the_variance_of_order_zero_has_order_zero_and_its_neighbours_do_not():
+    """Rounding of either sign in the critical variance must neither raise nor give an order of its own."""
+    for activation in NO_ATOM:
+        for d in [2, 3, 7, 64, 1001, 10**5]:
+            critical = fr.critical_variance(0, d, activation)
+            for variance in (critical, np.nextafter(critical, 0), np.nextafter(critical, 1)):
+                assert fr.preserved_order(variance, d, activation) == 0
+            # Far above rounding, the order is the relative gap over the variance of log R to first order.
+            gap = 1e-10
+            order = fr.preserved_order(critical * (1 - gap), d, activation)
+            assert order == pytest.approx(gap / fr.log_moments(d, activation)[1], rel=1e-2)
+            with pytest.raises(ValueError, match=r"need a value below critical_variance\(0\)"):
+                fr.preserved_order(critical * (1 + gap), d, activation)
+
+
+def test_formula_and_source_are_one_argument():
+    for name in ("derived", "published"):
+        values = [
+            fr.expansion_variance(0.5, [8, 64], fr.LeakyReLU(0.9), name),
+            fr.expansion_variance(0.5, [8, 64], fr.LeakyReLU(0.9), formula=name),
+            fr.expansion_variance(0.5, [8, 64], fr.LeakyReLU(0.9), source=name),
+        ]
+        assert np.array_equal(values[0], values[1])
+        assert np.array_equal(values[0], values[2])
+    assert fr.expansion_variance(0.5, 8, fr.ReLU()) == fr.expansion_variance(0.5, 8, fr.ReLU(), "derived")
+
+
+def test_every_formula_has_a_meaning_and_all_but_the_exact_one_expand():
+    assert tuple(published.MEANINGS) == published.FORMULAS
+    assert set(published.EXPANSIONS) == set(published.FORMULAS) - {"exact"}
 
 
 def test_published_expansion():

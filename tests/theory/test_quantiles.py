@@ -15,7 +15,7 @@ def test_quantiles_of_one_linear_layer_against_chi_squared(width):
     lower = np.array([1e-12, 1e-9, 1e-6, 0.01, 0.3])
     expected = 0.5 * np.log(0.7 * stats.chi2.ppf(lower, width))
     np.testing.assert_allclose(law.ppf(lower), expected, rtol=1e-9, atol=1e-10)
-    # The upper tail is exact to 1e-13 absolute for a single layer, so at 1e-9 to 1e-4 relative.
+    # The upper tail of a single layer has absolute accuracy: 1e-13 here, so at 1e-9 1e-4 relative.
     upper = np.array([0.3, 0.01, 1e-6, 1e-9])
     expected = 0.5 * np.log(0.7 * stats.chi2.isf(upper, width))
     np.testing.assert_allclose(law.ppf(1.0 - upper), expected, rtol=0, atol=1e-4)

@@ -7,20 +7,22 @@ import numpy as np
 import pytest
 
 import fracrepro as fr
+from fracrepro.theory.limit import goldie_constant, simulate_stationary
+from fracrepro.theory.simulate import stream_log_norms
 
 
 def test_same_seed_same_bits_and_streams_agree():
     args = (3000, 100, 16, fr.ReLU(), 2 / 16)
     whole = fr.simulate_log_norms(*args, rng=np.random.default_rng(3))
     again = fr.simulate_log_norms(*args, rng=np.random.default_rng(3))
-    blocks = list(fr.stream_log_norms(*args, rng=np.random.default_rng(3)))
+    blocks = list(stream_log_norms(*args, rng=np.random.default_rng(3)))
     assert np.array_equal(whole, again)
     assert len(blocks) > 1
     assert np.array_equal(whole, np.concatenate(blocks))
 
 
 def test_ten_million_deep_networks_come_in_bounded_blocks():
-    blocks = fr.stream_log_norms(10**7, 100, 64, fr.ReLU(), 2 / 64, rng=np.random.default_rng(0))
+    blocks = stream_log_norms(10**7, 100, 64, fr.ReLU(), 2 / 64, rng=np.random.default_rng(0))
     assert all(block.nbytes < 4e6 for block in itertools.islice(blocks, 3))
 
 
@@ -69,11 +71,11 @@ def test_biased_networks_have_the_stationary_tail():
     """Leaky, width 4, s = 1: all three estimators' 99.9 % intervals cover α = 1 and exclude α = 2."""
     activation = fr.LeakyReLU(0.3)
     sigma2 = fr.critical_variance(1, 4, activation)
-    r = np.exp(fr.simulate_stationary(40000, 4, activation, sigma2, 0.1, rng=np.random.default_rng(2)))
+    r = np.exp(simulate_stationary(40000, 4, activation, sigma2, 0.1, rng=np.random.default_rng(2)))
     for estimator in (fr.hill, fr.moment_estimator, fr.log_log_regression):
         estimate = estimator(r, 400, level=0.999)
         assert estimate.low < 1 < estimate.high < 2
-    c, error = fr.goldie_constant(40000, 4, activation, sigma2, 0.1, rng=np.random.default_rng(4))
+    c, error = goldie_constant(40000, 4, activation, sigma2, 0.1, rng=np.random.default_rng(4))
     share = (r > 10).mean()
     assert abs(10 * share - c) < 4 * (error + 10 * math.sqrt(share / len(r))) + 0.05 * c
 

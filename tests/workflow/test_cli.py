@@ -112,10 +112,11 @@ import pathlib, sys
 sys.modules.update(dict.fromkeys({blocked!r}))  # an import of one of these fails now
 import numpy as np
 from fracrepro.nn import data
+from fracrepro.nn.experiments import DIGITS
 from fracrepro.workflow import records
 pixels, labels = np.zeros((160, 1, 8, 8), np.uint8), np.arange(160, dtype=np.uint8) % 10
 data.load = lambda name: data.Dataset(name, pixels, labels, pixels, labels)
-records.run(records.settle("digits", "quick", runs=1), pathlib.Path(sys.argv[1]), device="cpu")
+records.run(DIGITS.settle("quick", runs=1), pathlib.Path(sys.argv[1]), device="cpu")
 """
     command = [sys.executable, "-c", script, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

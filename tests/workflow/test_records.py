@@ -1,14 +1,17 @@
 """Recorded experiments: what is written, what is refused, and that an interruption changes nothing."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from fracrepro.nn.experiments import DIGITS, EXPERIMENTS, GRADIENT_TAILS, Sweep
 from fracrepro.workflow import records
 from fracrepro.workflow.cli import main
 
+RECORDED = Path(__file__).resolve().parents[2] / "recorded"
 COLUMNS = "experiment,scheme,s,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
 
 
@@ -33,7 +36,7 @@ def record(tmp_path_factory):
 
 
 def protocol():
-    return records.settle("digits", runs=2, epochs=2, schemes=("fractional", "kaiming"), s=0.5)
+    return DIGITS.settle(runs=2, epochs=2, schemes=("fractional", "kaiming"), s=0.5)
 
 
 def test_the_table_is_tidy(record):
@@ -92,10 +95,9 @@ def test_an_interrupted_call_continues_and_ends_with_the_same_results(record, tm
             raise KeyboardInterrupt
         return advance(self, *arguments)
 
-    monkeypatch.setattr("fracrepro.nn.training.train.train.__kwdefaults__", {**_defaults(), "interval": 0.0})
     monkeypatch.setattr(Lane, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        records.run(protocol(), tmp_path, device="cpu")
+        records.run(protocol(), tmp_path, device="cpu", interval=0.0)
     assert not (tmp_path / "digits.csv").exists()
     assert list(tmp_path.glob(".digits.checkpoints/*.ckpt"))
     monkeypatch.setattr(Lane, "advance", advance)
@@ -103,12 +105,6 @@ def test_an_interrupted_call_continues_and_ends_with_the_same_results(record, tm
     expected = records.load_record(record, protocol()).drop(columns="seconds")
     pd.testing.assert_frame_equal(records.load_record(tmp_path, protocol()).drop(columns="seconds"), expected)
     assert json.loads((tmp_path / "digits.json").read_text())["resumed"]
-
-
-def _defaults():
-    from fracrepro.nn.training.train import train
-
-    return dict(train.__kwdefaults__)
 
 
 @pytest.mark.parametrize(
@@ -143,23 +139,21 @@ def test_bad_input_is_one_line_before_any_training(arguments, message, tmp_path,
 
 
 def test_sweeps_and_tails_are_recorded_like_trainings(tmp_path, monkeypatch):
-    from fracrepro.nn.experiments.protocol import DIGITS
-    from fracrepro.nn.experiments.sweep import SWEEPS, Sweep
-
-    small = DIGITS.replace(experiment="small_sweep", epochs=1, seeds=range(2), schemes=DIGITS.schemes[:2])
-    monkeypatch.setitem(SWEEPS, "small_sweep", Sweep(small, [("depth", (2, 3))]))
+    small = DIGITS.replace(name="small_sweep", epochs=1, seeds=range(2), schemes=DIGITS.schemes[:2])
+    sweep = Sweep(small, [("depth", (2, 3))])
+    monkeypatch.setitem(EXPERIMENTS, "small_sweep", sweep)
     arguments = ["train", "small_sweep", "--device", "cpu", "--out", str(tmp_path)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "depth=3 scheme=kaiming: test accuracy" in result.stdout
-    sweep = records.settle("small_sweep")
     assert len(records.load_record(tmp_path, sweep)) == 2 * 2 * 2
     with pytest.raises(ValueError, match=r"axes is .*3.* there and .*4.* in the protocol"):
         records.load_record(tmp_path, Sweep(small, [("depth", (2, 4))]))
-    tails = records.settle("gradient_tails", "quick").replace(
+    tails = GRADIENT_TAILS.settle("quick").replace(
         dataset="digits", network=DIGITS.network, batch_sizes=[2], steps=2, draws=500, images=500
     )
     results = records.run(tails, tmp_path, device="cpu")
+    assert tails.summary(results)[0].startswith("batch_size=2 scheme=fractional s=1.0: loss 2.3")
     pd.testing.assert_frame_equal(records.load_record(tmp_path, tails), results)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "gradient_tails.csv",
@@ -170,7 +164,15 @@ def test_sweeps_and_tails_are_recorded_like_trainings(tmp_path, monkeypatch):
 
 
 def test_the_paper_profile_is_the_protocol_itself():
-    from fracrepro.nn.experiments.protocol import CIFAR10, MNIST
+    for full in EXPERIMENTS.values():
+        assert full.settle() == full
+        assert full.settle("quick") != full
 
-    assert records.settle("mnist") == MNIST
-    assert records.settle("cifar10") == CIFAR10
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECORDED.glob("*.json")))
+def test_every_committed_record_is_of_its_experiment(name):
+    described = json.loads((RECORDED / f"{name}.json").read_text())["protocol"]
+    full = EXPERIMENTS[name]
+    assert full.to_dict() == described
+    assert type(full).from_dict(described) == full
+    assert len(records.load_record(RECORDED, full)) > 0

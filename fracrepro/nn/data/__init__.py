@@ -15,21 +15,22 @@ from fracrepro.nn.data.base import DataError, Dataset, Source
 
 __all__ = ["NAMES", "DataError", "Dataset", "fetch", "load", "status", "verify"]
 
-NAMES = ("digits", "mnist", "cifar10")
 SOURCES: dict[str, Source] = {"mnist": mnist.SOURCE, "cifar10": cifar10.SOURCE}
+NAMES = ("digits", *SOURCES)
 
 
 def load(name: str) -> Dataset:
     """Return a data set, from ``$FRACREPRO_DATA``, the user's cache, or a download, verified.
 
     Args:
-        name: ``"digits"`` (scikit-learn's 8×8 digits, no network), ``"mnist"`` or ``"cifar10"``.
+        name: one of :data:`NAMES`; ``"digits"``, scikit-learn's 8×8 digits, needs no network.
 
     Raises:
         ArgumentError: for an unknown name.
         DataError: when a file is truncated or altered (named, with both checksums), or no way works.
 
-    Source: our choice.
+    >>> load("digits").image_shape
+    (1, 8, 8)
     """
     if choice("name", name, NAMES) == "digits":
         return digits.read()
@@ -42,6 +43,9 @@ def load(name: str) -> Dataset:
 
 def fetch(name: str) -> Path:
     """Download a data set into the user's cache, unless it is there already, and return its folder.
+
+    Args:
+        name: of a set that is not bundled, one of :data:`SOURCES`.
 
     Raises:
         ArgumentError: for an unknown name, or one that is bundled and not downloaded.
@@ -62,6 +66,9 @@ def fetch(name: str) -> Path:
 def verify(name: str) -> str:
     """Read and check a data set that is on this machine, without downloading; return its digest.
 
+    Args:
+        name: one of :data:`NAMES`.
+
     Raises:
         ArgumentError: for an unknown name.
         DataError: when it is missing, truncated or altered.
@@ -75,7 +82,10 @@ def verify(name: str) -> str:
 def status(*names: str) -> list[dict[str, str | None]]:
     """Say for each data set where it is found: ``name``, ``where`` (None if missing), and ``advice`` if so.
 
-    Reads no file: a set that is present may still fail :func:`verify`.
+    It reads no file: a set that is present may still fail :func:`verify`.
+
+    Args:
+        *names: of data sets; all without any.
 
     Raises:
         ArgumentError: for an unknown name.

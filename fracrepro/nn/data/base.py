@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import ArgumentError, FracreproError
 
 CLASSES = 10  # in each of the sets
 
 
-class DataError(RuntimeError):
+class DataError(FracreproError, RuntimeError):
     """A data set is missing, truncated or altered."""
 
 

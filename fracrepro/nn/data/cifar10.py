@@ -39,12 +39,16 @@ SORTED_SHA256 = {
 
 
 def present(folder: Path) -> bool:
-    """Whether the folder holds the six batches, or the archive."""
+    """Return whether the folder holds the six batches, or the archive."""
     return bool(_origin(folder))
 
 
 def read(folder: Path, cache: Path) -> Dataset:
-    """Return the decoded copy in the cache, memory-mapped; verify and decode first unless that was done."""
+    """Return the decoded copy in the cache, memory-mapped; verify and decode first unless that was done.
+
+    Raises:
+        DataError: when a file is truncated or altered.
+    """
     origin = _origin(folder)
     decoded = {key: cache / f"{key}.npy" for key in ARRAYS}
     memory = cache / "verified.json"
@@ -58,7 +62,11 @@ def read(folder: Path, cache: Path) -> Dataset:
 
 
 def download(folder: Path) -> None:
-    """Bring the official binary archive into the folder."""
+    """Bring the official binary archive into the folder.
+
+    Raises:
+        DataError: when no mirror delivers it.
+    """
     download_file([mirror + ARCHIVE for mirror in MIRRORS], folder / ARCHIVE, f"md5:{ARCHIVE_MD5}")
 
 

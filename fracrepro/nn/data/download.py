@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fracrepro.errors import MissingPackageError
 from fracrepro.nn.data.base import DataError
 
 TIMEOUT = 30  # seconds without an answer or a byte, after which the next mirror is tried
@@ -17,11 +18,19 @@ CHUNK = 1 << 16
 def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
     """Download the first of `urls` that delivers a file with the known hash to `path`.
 
+    Args:
+        urls: the mirrors, tried in this order.
+        path: of the file.
+        known_hash: as pooch has it, such as ``"md5:…"``.
+
     Raises:
         DataError: when none does; says what each answered.
-        ImportError: when pooch is not installed.
+        MissingPackageError: when pooch is not installed.
     """
-    import pooch
+    try:
+        import pooch
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("pooch", "nn") from error
 
     failures = []
     for url in urls:
@@ -35,10 +44,7 @@ def download_file(urls: Sequence[str], path: Path, known_hash: str) -> None:
 
 
 def _resume(url: str, output_file: str | os.PathLike[str], pooch: Any) -> None:
-    """Download for pooch through a file that survives a break, so that the next try asks only for the rest.
-
-    pooch checks the hash of `output_file` and moves it into place.
-    """
+    """Download for pooch, which checks the hash, through a file from which the next try goes on."""
     import requests
     from tqdm import tqdm
 

@@ -1,129 +1,95 @@
-"""The training experiments as data: everything that decides a result, and nothing else."""
+"""The training experiments: every scheme trained at every seed of one protocol."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fracrepro.arguments import choice, distinct, integer, integers, real
 from fracrepro.errors import ArgumentError
-from fracrepro.nn.data import NAMES
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn import schemes
+from fracrepro.nn.data.base import Dataset
+from fracrepro.nn.experiments.base import Experiment, lines
 from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.trainer import train
 
-__all__ = ["CIFAR10", "DIGITS", "MNIST", "PROTOCOLS", "Protocol"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CIFAR10", "DIGITS", "MNIST", "PROTOCOLS", "Protocol", "accuracies"]
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(Settings, Experiment):
     """One experiment: every scheme is trained at every seed.
 
-    The runs at one seed are paired: same order of the data, augmentation, biases and standard normal draws.
-    Inputs are (pixel/255 − ½)/½, the loss is cross-entropy, the optimizer stochastic gradient descent.
+    The fields are those of :class:`fracrepro.nn.training.settings.Settings`.
 
-    Args:
-        experiment: name of the experiment, which goes into the results.
-        dataset: ``"digits"``, ``"mnist"`` or ``"cifar10"``.
-        network: what is trained.
-        schemes: the initialization schemes compared, no two alike in name and order.
-        seeds: one integer in [0, 2^31) per run, no two alike.
-        epochs: passes over the training set, at least 1.
-        batch_size: images per step, at least 1; the last batch of an epoch may be smaller.
-        learning_rate: positive.
-        weight_decay: at least 0.
-        decay_every: divide the learning rate by ten after every so many epochs; None keeps it.
-        augment: random horizontal flip and random crop from the image padded by 4, in training.
-
-    Raises:
-        ArgumentError: for a value outside these ranges.
+    >>> MNIST.replace(seeds=range(3), epochs=2).epochs
+    2
     """
 
-    experiment: str
-    dataset: str
-    network: Network
-    schemes: tuple[Scheme, ...]
-    seeds: tuple[int, ...]
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    decay_every: int | None = None
-    augment: bool = False
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"seeds": range(2), "epochs": 1},
+        "book": {"seeds": range(3), "epochs": 5},
+        "paper": {},
+    }
 
-    def __post_init__(self) -> None:
-        """Check every field; sequences become tuples, so that the protocol stays hashable."""
-        if not isinstance(self.experiment, str) or not self.experiment:
-            raise ArgumentError(f"experiment = {self.experiment!r}: need a name")
-        choice("dataset", self.dataset, NAMES)
-        _instances("network", (self.network,), Network)
-        object.__setattr__(self, "schemes", _instances("schemes", self.schemes, Scheme))
-        distinct("schemes", [(scheme.name, scheme.s) for scheme in self.schemes])
-        distinct("seeds", list(self.seeds))
-        seeds = integers("seeds", list(self.seeds), "[0, 2147483648)")
-        object.__setattr__(self, "seeds", tuple(seeds.tolist()))
-        integer("epochs", self.epochs, "[1, inf)")
-        integer("batch_size", self.batch_size, "[1, inf)")
-        real("learning_rate", self.learning_rate, "(0, inf)")
-        real("weight_decay", self.weight_decay, "[0, inf)")
-        if self.decay_every is not None:
-            integer("decay_every", self.decay_every, "[1, inf)")
-        if not isinstance(self.augment, bool):
-            raise ArgumentError(f"augment = {self.augment!r}: need True or False")
+    def run(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        interval: float = 300.0,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Train, as :func:`fracrepro.nn.training.train` says, and return the figures of every epoch."""
+        return train(
+            self, dataset, device=device, checkpoint=checkpoint, interval=interval, progress=progress
+        )
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 1."""
-        drops = (epoch - 1) // self.decay_every if self.decay_every else 0
-        return self.learning_rate * 0.1**drops
+    def summary(self, results: pd.DataFrame) -> list[str]:
+        """Return a line for each scheme: its test accuracy after the last epoch."""
+        return accuracies(results)
 
-    def replace(self, **changes: Any) -> Protocol:
-        """Return a copy with other values in some fields, checked like a new one.
+    def _with_schemes(self, names: Sequence[str], s: float | None) -> dict[str, Any]:
+        """The named schemes, or all of the protocol's, with the order `s` where a scheme has one.
 
-        >>> MNIST.replace(seeds=range(3), epochs=2).epochs
-        2
+        A scheme that the protocol has keeps its other options.
         """
-        unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
-        if unknown:
-            raise ArgumentError(f"{sorted(unknown)[0]}: a protocol has no such field")
-        return dataclasses.replace(self, **changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers, ready for JSON."""
-        record = dataclasses.asdict(self)
-        record["network"] |= {key: list(record["network"][key]) for key in ("image_shape", "channels")}
-        return record | {"schemes": list(record["schemes"]), "seeds": list(self.seeds)}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Protocol:
-        """Return the protocol that :meth:`to_dict` described.
-
-        Raises:
-            ArgumentError: for missing or unknown fields, or values outside their range.
-        """
-        try:
-            network = Network(**record["network"])
-            schemes = tuple(Scheme(**scheme) for scheme in record["schemes"])
-            return cls(**{**record, "network": network, "schemes": schemes})
-        except (KeyError, TypeError) as error:
-            raise ArgumentError(f"record: is no protocol ({error})") from error
+        own = {scheme.name: scheme for scheme in self.schemes}
+        chosen = [own.get(name) or schemes.make(name) for name in dict.fromkeys(names or own)]
+        if s is not None:
+            ordered = {name for name in schemes.names() if "s" in schemes.options(name)}
+            if not any(scheme.name in ordered for scheme in chosen):
+                raise ArgumentError(f"s = {s!r}: need a scheme with an order beside it: {sorted(ordered)}")
+            chosen = [
+                schemes.from_dict(scheme.to_dict() | {"s": s}) if scheme.name in ordered else scheme
+                for scheme in chosen
+            ]
+        return {"schemes": chosen}
 
 
-def _instances(name: str, values: Any, kind: type) -> tuple:
-    values = tuple(values)
-    for value in values:
-        if not isinstance(value, kind):
-            raise ArgumentError(f"{name} = {value!r}: need a {kind.__name__}")
-    return values
+def accuracies(results: pd.DataFrame, axes: Sequence[str] = ()) -> list[str]:
+    """Return a line for each scheme, in each cell of a sweep over `axes`: its final test accuracy."""
+    last = results[results["epoch"] == results["epoch"].max()]
+
+    def say(runs: pd.DataFrame) -> str:
+        return f"test accuracy {runs['test_accuracy'].mean():.4f} over {len(runs)} runs"
+
+    return list(lines(last, [*axes, "scheme", "s"], say))
 
 
 # s = 1 is the authors' default; their code has the expansion that "published" reproduces.
-_FRACTIONAL = Scheme("fractional", s=1.0, formula="published")
-_THREE = (_FRACTIONAL, Scheme("kaiming"), Scheme("xavier"))
-_FOUR = (*_THREE, Scheme("random_walk"))
+_FRACTIONAL = schemes.make("fractional", s=1.0, formula="published")
+_THREE = (_FRACTIONAL, schemes.make("kaiming"), schemes.make("xavier"))
+_FOUR = (*_THREE, schemes.make("random_walk"))
 
 MNIST = Protocol(  # every value from the authors' code, but for the seeds
-    experiment="mnist",
+    name="mnist",
     dataset="mnist",
     network=Network((1, 28, 28)),
     schemes=_FOUR,
@@ -134,7 +100,7 @@ MNIST = Protocol(  # every value from the authors' code, but for the seeds
 )
 
 CIFAR10 = Protocol(  # likewise
-    experiment="cifar10",
+    name="cifar10",
     dataset="cifar10",
     network=Network((3, 32, 32), channels=(6, 16)),
     schemes=_THREE,
@@ -153,7 +119,7 @@ CIFAR10 = Protocol(  # likewise
 # at each of three seeds; at the higher rates some runs fell back after they had learned.
 # The twelve runs take about 18 s on two cores.
 DIGITS = Protocol(
-    experiment="digits",
+    name="digits",
     dataset="digits",
     network=Network((1, 8, 8)),
     schemes=_FOUR,

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fracrepro.arguments import choice, distinct
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.protocol import MNIST, Protocol
-from fracrepro.nn.schemes import Scheme
-from fracrepro.nn.training.network import Network
-from fracrepro.nn.training.train import train
+from fracrepro.nn.experiments.base import Experiment
+from fracrepro.nn.experiments.protocol import MNIST, Protocol, accuracies
+from fracrepro.nn.schemes import make
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AXES", "SWEEPS", "Sweep", "train_sweep"]
+__all__ = ["AXES", "SWEEPS", "Sweep"]
 
 AXES = ("depth", "width", "negative_slope", "learning_rate", "batch_size")
 _OF_THE_NETWORK = AXES[:3]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Experiment):
     """A protocol and the values that some of its settings take, in every combination.
 
     Seeds are paired within a cell as in the protocol; across cells of one shape the draws are the same too.
 
     Args:
-        protocol: gives every setting that is no axis; its `experiment` names the sweep.
+        protocol: gives every setting that is no axis; its `name` is the sweep's.
         axes: pairs of a name from :data:`AXES` and the values that it takes, no two alike.
 
     Raises:
@@ -47,6 +48,8 @@ class Sweep:
     protocol: Protocol
     axes: tuple[tuple[str, tuple[float, ...]], ...]
 
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = Protocol.profiles
+
     def __post_init__(self) -> None:
         """Check the axes, and every cell, before any training."""
         if not isinstance(self.protocol, Protocol):
@@ -59,9 +62,9 @@ class Sweep:
         self.cells()
 
     @property
-    def experiment(self) -> str:
+    def name(self) -> str:
         """The name of the experiment."""
-        return self.protocol.experiment
+        return self.protocol.name
 
     @property
     def dataset(self) -> str:
@@ -76,66 +79,74 @@ class Sweep:
         return [(cell, self._protocol(cell)) for cell in cells]
 
     def _protocol(self, cell: dict[str, float]) -> Protocol:
-        network = {key: value for key, value in cell.items() if key in _OF_THE_NETWORK}
+        network: dict[str, Any] = {key: value for key, value in cell.items() if key in _OF_THE_NETWORK}
         training: dict[str, Any] = {key: value for key, value in cell.items() if key not in network}
-        described = self.protocol.to_dict()["network"] | network
-        return self.protocol.replace(network=Network(**described), **training)
+        changed = dataclasses.replace(self.protocol.network, **network)
+        return self.protocol.replace(network=changed, **training)
 
-    def replace(self, **changes: Any) -> Sweep:
-        """Return a sweep whose protocol has other values in some fields."""
-        return Sweep(self.protocol.replace(**changes), self.axes)
+    def run(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        interval: float = 300.0,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Train every cell, one after the other, and return the figures of every epoch.
+
+        Args:
+            dataset: as in :meth:`.base.Experiment.run`, as are `device`, `interval` and `progress`.
+            checkpoint: a folder; each cell keeps its checkpoints in a folder of its own there.
+
+        Returns:
+            The rows of :func:`fracrepro.nn.training.train`, with one column per axis after `experiment`.
+        """
+        import pandas as pd
+
+        dataset = data.load(self.dataset) if dataset is None else dataset
+        tables = []
+        for cell, protocol in self.cells():
+            name = ",".join(f"{axis}={value:g}" for axis, value in cell.items())
+            folder = None if checkpoint is None else Path(checkpoint) / name
+            table = protocol.run(
+                dataset, device=device, checkpoint=folder, interval=interval, progress=progress
+            )
+            for position, (axis, value) in enumerate(cell.items(), 1):
+                table.insert(position, axis, value)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def summary(self, results: pd.DataFrame) -> list[str]:
+        """Return a line for each scheme in each cell: its test accuracy after the last epoch."""
+        return accuracies(results, [name for name, _ in self.axes])
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a sweep with other `axes`, or whose protocol has other values in some fields."""
+        axes = changes.pop("axes", self.axes)
+        return type(self)(self.protocol.replace(**changes), axes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers, ready for JSON."""
+        """Return the dictionary of the protocol, with ``axes`` beside it."""
         return self.protocol.to_dict() | {"axes": {name: list(values) for name, values in self.axes}}
 
-
-def train_sweep(
-    sweep: Sweep,
-    dataset: Dataset | None = None,
-    *,
-    device: str = "auto",
-    checkpoint: str | os.PathLike[str] | None = None,
-    interval: float = 300.0,
-    progress: bool | None = None,
-) -> pd.DataFrame:
-    """Train every cell of a sweep, one after the other, and return the figures of every epoch.
-
-    Args:
-        sweep: the experiment.
-        dataset: the data; None loads the protocol's own.
-        device: as in :func:`fracrepro.nn.training.train.train`, as are `interval` and `progress`.
-        checkpoint: a folder; each cell keeps its checkpoints in a folder of its own there.
-
-    Returns:
-        The rows of :func:`fracrepro.nn.training.train.train`, with one column per axis after `experiment`.
-
-    Raises:
-        ArgumentError, DataError, CheckpointError, OSError:
-            as `train`.
-    """
-    import pandas as pd
-
-    if not isinstance(sweep, Sweep):
-        raise ArgumentError(f"sweep = {sweep!r}: need a Sweep")
-    dataset = data.load(sweep.dataset) if dataset is None else dataset
-    tables = []
-    for cell, protocol in sweep.cells():
-        name = ",".join(f"{axis}={value:g}" for axis, value in cell.items())
-        folder = None if checkpoint is None else Path(checkpoint) / name
-        table = train(
-            protocol, dataset, device=device, checkpoint=folder, interval=interval, progress=progress
-        )
-        for position, (axis, value) in enumerate(cell.items(), 1):
-            table.insert(position, axis, value)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Return the sweep that :meth:`to_dict` described; ArgumentError for anything else."""
+        fields = dict(record)
+        axes = fields.pop("axes", None)
+        if not isinstance(axes, Mapping):
+            raise ArgumentError(f"record: describes no sweep (axes = {axes!r})")
+        return cls(Protocol.from_dict(fields), tuple(axes.items()))
 
 
-def _mnist(experiment: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
+train_sweep = Sweep.run  # its name in version 0.1, for the module's old path
+
+
+def _mnist(name: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
     """Ours: three orders, 8 seeds, 5 epochs; s = 2 is Kaiming's scheme with the slope in its gain."""
-    orders = tuple(Scheme("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
-    protocol = MNIST.replace(experiment=experiment, schemes=orders, seeds=range(8), epochs=5)
+    orders = tuple(make("fractional", s=s, formula="exact") for s in (0.25, 1.0, 2.0))
+    protocol = MNIST.replace(name=name, schemes=orders, seeds=range(8), epochs=5)
     return Sweep(protocol, (*axes, ("negative_slope", (0.0, 0.01))))
 
 

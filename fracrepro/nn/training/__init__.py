@@ -1,1 +1,5 @@
 """Training: a network described, its start, and every run of a protocol side by side."""
+
+from fracrepro.nn.training.trainer import train
+
+__all__ = ["train"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fracrepro.nn.training.network import stream
+from fracrepro.nn.training.streams import stream
 
 __all__ = ["PADDING", "augmentation", "crop_and_flip", "normalize", "order"]
 

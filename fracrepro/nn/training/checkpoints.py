@@ -19,17 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fracrepro.errors import FracreproError
 from fracrepro.files import atomic_writer
-from fracrepro.nn.experiments.protocol import Protocol
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.lanes import Lane
+from fracrepro.nn.training.settings import Settings
 
 __all__ = ["CheckpointError", "Checkpoints", "read_checkpoint", "trained_parameters", "write_checkpoint"]
 
 MAGIC = b"fracrepro checkpoint 1"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(FracreproError, RuntimeError):
     """A checkpoint is damaged, or belongs to another experiment."""
 
 
@@ -46,7 +47,7 @@ class Checkpoints:
         OSError: when the folder cannot be made or written.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], protocol: Protocol, digest: str, device: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], protocol: Settings, digest: str, device: str) -> None:
         """Note what every file must agree with; an unusable folder is an error now, not after hours."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,14 +99,14 @@ def trained_parameters(
         content = read_checkpoint(path)
         record = json.loads(content["experiment"])
         del record["data digest"], record["device"]
-        protocol = Protocol.from_dict(record)
+        protocol = Settings.from_dict(record)
         models = content["figures"].shape[2]
         first = protocol.seeds.index(int(path.stem.split("-")[1]))
         seeds = protocol.seeds[first : first + models // len(protocol.schemes)]
         ensemble = Ensemble(protocol.network, protocol.schemes, seeds, "cpu")
         for tensor, saved in zip(ensemble.tensors, content["tensors"], strict=True):
             tensor.copy_(saved)
-        labels = [(scheme.name, scheme.s, seed) for seed in seeds for scheme in protocol.schemes]
+        labels = [(scheme.name, scheme.order, seed) for seed in seeds for scheme in protocol.schemes]
         runs |= {label: ensemble.parameters(model) for model, label in enumerate(labels)}
     if not runs:
         raise CheckpointError(f"{folder}: holds no checkpoint")

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fracrepro.nn.schemes import Scheme
-from fracrepro.nn.training.network import Network, initial_parameters
+from fracrepro.nn.schemes.base import Scheme
+from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.start import initial_parameters
 
 __all__ = ["Ensemble"]
 

@@ -7,6 +7,7 @@ Every statistic below follows from h and :math:`\delta` without forming n matric
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class LayerGradients:
         Args:
             batch_size: at least 1.
             draws: number of batches, at least 1.
-            generator: source of the batches.
+            generator: source of the batches, on the CPU wherever the gradients are.
 
         Returns:
             Shape (draws, n_out·n_in).
@@ -58,6 +59,7 @@ class LayerGradients:
         parts = []
         for count in _counts(draws, max(mean.numel(), batch_size * sum(mean.shape))):
             chosen = torch.randint(len(self.inputs), (count, batch_size), generator=generator)
+            chosen = chosen.to(self.inputs.device)
             parts.append(torch.bmm(self.deltas[chosen].mT, self.inputs[chosen]) / batch_size - mean)
         return torch.cat(parts).flatten(1)
 
@@ -76,6 +78,7 @@ class LayerGradients:
         parts = []
         for count in _counts(draws, max(mean.numel(), n * self.deltas.shape[1])):
             xi = torch.empty(count, n, dtype=self.inputs.dtype).normal_(generator=generator)
+            xi = xi.to(self.inputs.device)
             total = torch.einsum("ko,dk,ki->doi", self.deltas, xi, self.inputs)
             parts.append((total - xi.sum(1).view(-1, 1, 1) * mean) / (batch_size * n) ** 0.5)
         return torch.cat(parts).flatten(1)
@@ -84,10 +87,9 @@ class LayerGradients:
         r"""Return the excess kurtosis of each weight's gradient over the images, in float64.
 
         The noise of a batch of B has exactly 1/B of it, because cumulants add.
-        Weights whose gradient is the same for all images are left out.
 
         Returns:
-            Shape (number of weights left,), at most n_out·n_in.
+            Shape (n_out·n_in,), NaN for a weight whose gradient is the same for all images.
         """
         h, delta = self.inputs.double(), self.deltas.double()
         # (δ h)^p = δ^p h^p: raw moments are matrix products too.
@@ -95,7 +97,7 @@ class LayerGradients:
         variance = m2 - m1**2
         fourth = m4 - 4 * m3 * m1 + 6 * m2 * m1**2 - 3 * m1**4
         alive = variance > 1e-12 * m2  # below, rounding decides
-        return fourth[alive] / variance[alive] ** 2 - 3
+        return torch.where(alive, fourth / variance**2 - 3, math.nan).flatten()
 
 
 def gradient_norms(
@@ -123,7 +125,7 @@ def gradient_norms(
     for first in range(0, len(images), CHUNK):
         window = slice(first, first + CHUNK)
         _, inputs, deltas = _signals(network, parameters, images[window], labels[window])
-        total = torch.zeros(len(inputs[0]), dtype=torch.float64)
+        total = torch.zeros(len(inputs[0]), dtype=torch.float64, device=images.device)
         for h, delta in zip(inputs, deltas, strict=True):
             total += delta.double().square().sum(1) * (h.double().square().sum(1) + 1)
         squares.append(total)
@@ -147,13 +149,13 @@ def layer_gradients(
     return LayerGradients(torch.cat(inputs), torch.cat(deltas))
 
 
-def mean_loss(network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor) -> float:
-    """Return the mean cross-entropy; arguments and errors as :func:`gradient_norms`."""
-    total = 0.0
+def mean_loss(network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy, float64 of shape (); arguments and errors as :func:`gradient_norms`."""
+    total = torch.zeros((), dtype=torch.float64, device=images.device)
     for first in range(0, len(images), CHUNK):
         window = slice(first, first + CHUNK)
         losses, _, _ = _signals(network, parameters, images[window], labels[window])
-        total += float(losses.double().sum())
+        total += losses.double().sum()
     return total / len(images)
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.protocol import Protocol
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.graphs import Replayed
+from fracrepro.nn.training.settings import Settings
 
 __all__ = ["FIGURES", "Images", "Lane", "full_precision", "split"]
 
@@ -23,7 +23,7 @@ MODELS_PER_LANE = 8
 TEST_BATCH = 1000
 
 
-def split(protocol: Protocol, device: torch.device) -> list[tuple[int, ...]]:
+def split(protocol: Settings, device: torch.device) -> list[tuple[int, ...]]:
     """Return the seeds of each lane, by the protocol and the device alone, never by the number of threads.
 
     On a GPU everything trains in one lane.
@@ -60,7 +60,7 @@ class Lane:
     """
 
     def __init__(
-        self, protocol: Protocol, seeds: Sequence[int], images: Images, device: torch.device
+        self, protocol: Settings, seeds: Sequence[int], images: Images, device: torch.device
     ) -> None:
         """Draw the starting parameters."""
         self.protocol, self.seeds, self.images, self.device = protocol, tuple(seeds), images, device

@@ -1,24 +1,20 @@
-"""The networks of the protocols: a description, the draws at a seed, and the plain module as reference."""
+"""The networks of the protocols: a description, and the plain module that it stands for."""
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fracrepro.arguments import integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import CLASSES
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.networks import conv
+from fracrepro.theory.activations import LeakyReLU
 
-__all__ = ["Network", "build_module", "initial_parameters", "stream"]
-
-# One random stream per purpose, so that no draw depends on how many another purpose has taken.
-STREAMS = ("weights", "biases", "convolutions", "order", "augmentation", "noise")
+__all__ = ["Network", "build_module"]
 
 
 @dataclass(frozen=True)
@@ -88,51 +84,16 @@ class Network:
         sizes = (self.features, *[self.width] * (self.depth - 1), CLASSES)
         return tuple(zip(sizes[1:], sizes[:-1], strict=True))
 
-
-def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """Return the CPU generator for one purpose at one seed and epoch.
-
-    Every draw of a run comes from here, on a GPU too: a run starts the same wherever it trains.
-    """
-    words = np.random.SeedSequence([seed, STREAMS.index(purpose), epoch]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(words[0] >> np.uint64(1)))  # torch takes 63 bits
-
-
-def initial_parameters(network: Network, scheme: Scheme, seed: int) -> OrderedDict[str, Tensor]:
-    r"""Return the starting weights and biases of a run, named as in :func:`build_module`.
-
-    A weight matrix is :math:`\sigma Z`: :math:`\sigma` from the scheme, Z, standard normal, from the seed.
-    Biases and convolutions have PyTorch's default, uniform within :math:`\pm 1/\sqrt{\text{fan\_in}}`.
-    Two schemes at one seed therefore differ by one factor per layer and in nothing else.
-
-    Source: the authors' code for the laws, our choice for the pairing.
-    """
-    weights, biases, convolutions = (stream(seed, p) for p in ("weights", "biases", "convolutions"))
-    parameters: OrderedDict[str, Tensor] = OrderedDict()
-    for k, kernel in enumerate(network.conv_shapes):
-        bound = 1 / math.sqrt(math.prod(kernel[1:]))
-        parameters[f"conv{k}.weight"] = torch.empty(kernel).uniform_(-bound, bound, generator=convolutions)
-        parameters[f"conv{k}.bias"] = torch.empty(kernel[0]).uniform_(-bound, bound, generator=convolutions)
-    for k, shape in enumerate(network.layer_shapes):
-        z = torch.empty(shape).normal_(generator=weights)
-        bound = 1 / math.sqrt(shape[1])
-        parameters[f"dense{k}.weight"] = z * scheme.std(shape, network.negative_slope)
-        parameters[f"dense{k}.bias"] = torch.empty(shape[0]).uniform_(-bound, bound, generator=biases)
-    return parameters
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers, ready for JSON; ``Network(**record)`` reads them."""
+        return dataclasses.asdict(self) | {
+            "image_shape": list(self.image_shape),
+            "channels": list(self.channels),
+        }
 
 
 def build_module(network: Network) -> nn.Sequential:
-    """Return the network as a plain torch module, one model at a time: the reference for the ensemble.
-
-    Its ``state_dict`` has the names and shapes of :func:`initial_parameters`.
-    """
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for k, (n_out, n_in, kernel, _) in enumerate(network.conv_shapes):
-        layers[f"conv{k}"] = nn.Conv2d(n_in, n_out, kernel)
-        layers[f"relu{k}"] = nn.ReLU()
-        layers[f"pool{k}"] = nn.MaxPool2d(2)
-    layers["flatten"] = nn.Flatten()
-    for k, (n_out, n_in) in enumerate(network.layer_shapes):
-        layers[f"dense{k}"] = nn.Linear(n_in, n_out)
-        layers[f"leaky{k}"] = nn.LeakyReLU(network.negative_slope)
-    return nn.Sequential(layers)
+    """Return the network as a plain torch module, one model at a time: the reference for the ensemble."""
+    sizes = [n_out for n_out, _ in network.layer_shapes]
+    activation = LeakyReLU(network.negative_slope)
+    return conv(network.image_shape, network.channels, sizes, activation, kernel=network.kernel, last=True)

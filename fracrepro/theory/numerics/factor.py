@@ -8,7 +8,7 @@ Both Laplace transforms start with 1 - t, so for -order/2 < Re q < 2
 
 The bracket is positive and of order t² (Jensen), so nothing cancels, and the factor q (q - 1) keeps
 every digit of (1/q) log E Y^q as q → 0 and makes q = 1 exact.
-With t = e^x the trapezoidal rule converges geometrically.  Derived here.
+With t = e^x the trapezoidal rule converges geometrically.  Derivation: book/numerics.md.
 """
 
 from __future__ import annotations
@@ -20,15 +20,24 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.numerics.special import expm1_minus, log1p_minus, log_gamma_ratio
+from fracrepro.theory.numerics import amplitudes
+from fracrepro.theory.numerics.high_moments import log_high_moment
+from fracrepro.theory.special import expm1_minus, log1p_minus, log_gamma_ratio
+from fracrepro.theory.weights import Weights
 
-# Decay, in natural logarithms, after which a tail of the integrand is dropped: e^-42 = 6e-19.
+# numerics.md: numerics-decay
 DECAY = 42.0
-# The integrand is analytic for |arg t| < π/2 and beyond; a step of 1/8 leaves exp(-π²/h) = 5e-35.
-_STEP = 0.125
-# The bends lie where nothing else happens: beyond the scale of the smallest amplitude, and far to the left.
-_BEND = 5.0
-_LEFT = -30.0  # below this x the bracket is its leading term c t² to the last digit
+# numerics.md: numerics-moment-step
+_STEP, _STEP_OF_PEAK = 0.125, 0.5
+# numerics.md: numerics-bends
+_BEND, _LEFT_BEND = 5.0, 25.0
+# numerics.md: numerics-bracket
+_LEFT = -30.0
+_NEAR = 0.125
+_SMALL, _SMALL_NO_ATOM = 1.0, 100.0
+# numerics.md: numerics-range
+_LARGEST_EXPONENT, _SMALLEST_EXPONENT = 700.0, -600.0
+_LOG1P_IS_LOG = 40.0
 
 
 def bent_grid(
@@ -72,11 +81,7 @@ class Factor:
         ratio = log_gamma_ratio(self.shape, q)
         return special.log1p(q * (q - 1.0) * self.excess(q) * np.exp(-q * ratio)) / q
 
-    def gamma_ratio(self, q: np.ndarray) -> np.ndarray:
-        """(1/q) log E[G^q]: what the linear network contributes."""
-        return log_gamma_ratio(self.shape, q)
-
-    def log_power_mean(self, q: np.ndarray, weights: str) -> np.ndarray:
+    def log_power_mean(self, q: np.ndarray, weights: Weights) -> np.ndarray:
         """(1/q) log E[(X/E X)^q; X > 0] for real q ≠ 0, -order/2 < q, with X the squared factor."""
         q = np.asarray(q, dtype=float)
         result = np.empty_like(q)
@@ -85,25 +90,31 @@ class Factor:
         if near.size:
             # The mean given survival is m/P, so that P^(1-q) remains: it vanishes at q = 1.
             result[small] = self.scaled_log_moment(near) + (1.0 - near) / near * self.log_alive
-            if weights == "gaussian":
-                result[small] += log_gamma_ratio(self.shape, near)
+            result[small] += weights.radius_rate(self.shape, near)
         if far.size:
-            result[~small] = np.array([self._high_moment(value) / value for value in far.tolist()])
-            if weights == "orthogonal":
-                result[~small] -= log_gamma_ratio(self.shape, far)
+            high = [log_high_moment(value, self.width, self.mean, self.activation) for value in far.tolist()]
+            result[~small] = np.array(high) / far
+            result[~small] -= weights.divisor_rate(self.shape, far)
         return result
 
-    def log_cumulants(self, weights: str) -> tuple[float, float]:
+    def log_cumulants(self, weights: Weights) -> tuple[float, float]:
         """Mean and variance of log Y, for orthogonal weights of log V; scaled to mean 1 given survival."""
         zeroth, first = self._log_integrals()
         b = self.shape
         gap = float(log_gamma_ratio(b, np.array(0.0)))  # ψ(b) - log b
         # Derivatives at 0 of E G^q + q(q-1) J(q), with J(0) = zeroth and J'(0) = ψ(2)·zeroth - first.
-        mean = gap - zeroth
         variance = 2.0 * (zeroth * (gap + np.euler_gamma) + first) - zeroth**2
-        if weights == "gaussian":
-            return mean, variance + float(special.polygamma(1, b))
-        return -zeroth, variance
+        radius_mean, radius_variance = weights.radius_cumulants(b)
+        return radius_mean - zeroth, variance + radius_variance
+
+    def mean_square(self, weights: Weights) -> float:
+        """E R²."""
+        return self.mean / weights.divisor_mean(self.width)
+
+    def log_moments(self, weights: Weights) -> tuple[float, float]:
+        """Mean and variance of log R given R > 0."""
+        mean, variance = self.log_cumulants(weights)
+        return (mean + math.log(self.mean_square(weights)) - self.log_alive) / 2.0, variance / 4.0
 
     def excess(self, q: np.ndarray) -> np.ndarray:
         """J(q) of the module's formula for real q of any shape, -order/2 < q < 2."""
@@ -111,7 +122,7 @@ class Factor:
         if self.activation.is_linear:
             return np.zeros_like(q)
         flat = q.ravel()
-        x, step = self._nodes(flat.min(), flat.max())
+        x, step = self.nodes(flat.min(), flat.max())
         scale, bracket = self.bracket(x)
         log_weight = scale - flat[:, None] * x - special.loggamma(2.0 - flat)[:, None]
         return ((np.exp(log_weight) * bracket) @ step).reshape(q.shape)
@@ -120,33 +131,33 @@ class Factor:
         """∫ D dt/t and ∫ D log(t) dt/t, with D the bracket of the module's formula."""
         if self.activation.is_linear:
             return 0.0, 0.0
-        x, step = self._nodes(0.0, 0.0)
+        x, step = self.nodes(0.0, 0.0)
         scale, bracket = self.bracket(x)
         weight = np.exp(scale) * bracket * step
         return float(weight.sum()), float(weight @ x)
 
-    def _nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
+    def nodes(self, lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
         """Points x and weights dx that serve every real q in [lowest, highest]."""
         bend = _BEND + self.log_spread
-        step = min(_STEP, 0.5 / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
-        return bent_grid(2.0 - highest, self.order / 2 + lowest, 5 * _BEND, bend, step)
+        step = min(_STEP, _STEP_OF_PEAK / math.sqrt(max(1.0, -lowest)))  # the peak at t = -q has width 1/√-q
+        return bent_grid(2.0 - highest, self.order / 2 + lowest, _LEFT_BEND, bend, step)
 
     @cached_property
     def log_spread(self) -> float:
         """Logarithm of the ratio of the largest to the smallest squared amplitude."""
-        amplitudes = [part.low or part.high for part in self.activation.live]
-        return 2.0 * math.log(max(part.high for part in self.activation.live) / min(amplitudes))
+        lowest = min(part.low or part.high for part in self.activation.live)
+        return 2.0 * math.log(max(part.high for part in self.activation.live) / lowest)
 
     def bracket(self, x: np.ndarray, angle: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """(S, B) with E e^{-tY} - E e^{-tG} = e^S B at t = e^{x - i·angle}; B stays within range."""
         left = np.minimum(x - _LEFT, 0.0)
         log_t = x - left
-        t = np.exp(np.minimum(log_t, 700.0))
+        t = np.exp(np.minimum(log_t, _LARGEST_EXPONENT))
         if np.any(angle):
             log_t = log_t - 1j * angle
             t = t * np.exp(-1j * angle)
         y = t / self.shape
-        near = np.abs(y) < 0.125
+        near = np.abs(y) < _NEAR
         log_gamma = np.where(near, -self.shape * special.log1p(y), -self.shape * self._log1p_exp(log_t))
         with np.errstate(over="ignore", invalid="ignore"):
             value = self._bracket_with_atom if self.has_atom else self._bracket_without_atom
@@ -156,27 +167,29 @@ class Factor:
     def _log1p_exp(self, log_t: np.ndarray) -> np.ndarray:
         """log(1 + t/b), t = e^{log_t}, without overflow."""
         shifted = log_t - math.log(self.shape)
-        large = shifted.real > 40.0
+        large = shifted.real > _LOG1P_IS_LOG
         return np.where(large, shifted, special.log1p(np.exp(np.where(large, 0.0, shifted))))
 
     def log_transform(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log E e^{-tX/m} without conditioning on X > 0, and log E[e^{-tC/m}; C > 0] of one coordinate."""
-        alive_part = self.activation.log_transform(log_t + self.log_alive - math.log(self.mean))
+        alive_part = amplitudes.log_transform(
+            self.activation.live, log_t + self.log_alive - math.log(self.mean)
+        )
         if not self.has_atom:
             return self.width * alive_part, alive_part
         return self.width * np.log((1.0 - self.activation.survival) + np.exp(alive_part)), alive_part
 
     def log_smooth_transform(self, log_t: np.ndarray) -> np.ndarray:
         """log E e^{-tY} for an activation without an atom, with d-fold rounding taken out near t = 0."""
-        t = np.exp(np.where(log_t.real < 700.0, log_t, 700.0))
-        near = np.abs(t) < 0.125 * self.shape
+        t = np.exp(np.where(log_t.real < _LARGEST_EXPONENT, log_t, _LARGEST_EXPONENT))
+        near = np.abs(t) < _NEAR * self.shape
         small = np.where(near, t, 0.0)
         return np.where(near, self._excess_exponent(small) - small, self.log_transform(log_t)[0])
 
     def _excess_exponent(self, t: np.ndarray) -> np.ndarray:
         """log E e^{-tY'} + E Y' t, of order t², for |t| ≪ d."""
         tau = t * (self.alive / self.mean)
-        remainder = self.activation.remainder(tau)
+        remainder = amplitudes.remainder(self.activation.live, tau)
         return self.width * (log1p_minus(remainder - self.activation.even_moment(1) * tau) + remainder)
 
     def _bracket_without_atom(
@@ -198,44 +211,22 @@ class Factor:
         log_law, alive_part = self.log_transform(log_t)
         # (L - p₀)/(1 - p₀) with log(p₀/L) = -d log(1 + h/α), h the transform of the coordinates not zeroed
         log_odds = alive_part - math.log1p(-self.activation.survival)
-        tiny = log_odds.real < -600.0  # there the exponential would underflow, and is its own logarithm
+        tiny = (
+            log_odds.real < _SMALLEST_EXPONENT
+        )  # there the exponential would underflow, and is its own logarithm
         ratio = -self.width * special.log1p(np.exp(np.where(tiny, 0.0, log_odds)))
         log_live = np.where(tiny, math.log(self.width) + log_odds, np.log(-special.expm1(ratio)))
         log_law = log_law + log_live - self.log_alive
         bracket = 1.0 - np.exp(log_gamma - log_law)
         # Where the atom is below rounding the two large terms cancel exactly, and the form serves further,
         # free of the d-fold rounding in the logarithms above.
-        small = near & (np.abs(t) < (100.0 if self.alive == 1.0 else 1.0))
+        small = near & (np.abs(t) < (_SMALL_NO_ATOM if self.alive == 1.0 else _SMALL))
         s = np.where(small, t, 0.0)
         w = self.alive * s
         value = (expm1_minus(-w) + np.exp(-w) * special.expm1(self._excess_exponent(s))) / self.alive
         value = value - expm1_minus(-s)
         value = value - np.exp(-s) * special.expm1(-self.shape * log1p_minus(s / self.shape))
         return log_law, np.where(small, value * np.exp(-np.where(small, log_law, 0.0)), bracket)
-
-    def _high_moment(self, q: float) -> float:
-        """log E[(X/E X)^q] for q ≥ 2 by Γ(q+1)/(2πi) ∫ E e^{zX} z^{-q-1} dz through the saddle point."""
-        top = max(part.high for part in self.activation.live)
-        edge = self.mean / (2.0 * top * top)  # E e^{zX/m} is analytic to the left of this z
-
-        def log_mgf(z: np.ndarray) -> np.ndarray:
-            value = self.activation.transform(-z / self.mean) + (1.0 - self.activation.survival)
-            return self.width * np.log(value)
-
-        fractions = special.expit(np.linspace(-30.0, 30.0, 2001))
-        objective = log_mgf(edge * fractions + 0j).real - q * np.log(edge * fractions)
-        best = int(np.clip(objective.argmin(), 1, len(fractions) - 2))
-        c = edge * fractions[best]
-        # Scale of the peak along the line: the distance to the nearer singularity, or the Gaussian width.
-        reach = min(1.0, edge / c - 1.0, 1.0 / math.sqrt(q))
-        # On the parabola z = c (1 + iv)² the transform decays, whereas on a vertical line it would oscillate.
-        step = 1 / 32
-        v = reach * np.sinh(np.arange(0.0, 45.0, step))
-        line = 1.0 + 1j * v
-        log_value = log_mgf(c * line**2) - 2.0 * (q + 1.0) * np.log(line) - objective[best] - q * math.log(c)
-        terms = (np.exp(log_value) * 2.0 * line).real * np.sqrt(v * v + reach * reach)
-        total = (terms.sum() - terms[0] / 2) * step
-        return float(special.gammaln(q + 1.0) + objective[best] + math.log(total / math.pi))
 
 
 @lru_cache(maxsize=256)

@@ -5,15 +5,14 @@ With M(s) = (E Y^{s/2})^k and a line Re s = τ inside the strip where M is finit
     P(S ≤ x) = -(1/2πi) ∫ M(s) e^{-sx} ds/s   for τ < 0,
     P(S > x) =  (1/2πi) ∫ M(s) e^{-sx} ds/s   for τ > 0.
 
-The trapezoidal rule of step Δ adds P(S ≤ x ± 2π/Δ) e^{±2πτ/Δ};
-Chernoff's bound tells which Δ makes that vanish.
 Taking the line near the saddle point of M(s) e^{-sx} keeps *relative* accuracy in the tails.
+Which lines there are, how far apart the points on them, and which line serves which x: book/numerics.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,112 +20,270 @@ import numpy as np
 from scipy import special
 
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.numerics.complex_moments import ComplexMoments
+from fracrepro.theory.numerics.complex_moments import ComplexMoments, complex_moments
 from fracrepro.theory.numerics.factor import Factor
+from fracrepro.theory.numerics.lines import GROWTH, MOST_POINTS, Line, sample
+from fracrepro.theory.weights import Weights
 
-# Negligible: e^-40 = 4e-18.
+# numerics.md: numerics-negligible
 _NEGLIGIBLE = 40.0
-_MOST_POINTS = 1 << 15
-_MOST_WORK = 3e7
-_ROWS = 1 << 12  # points x taken at once
-# Lines in units of one over the standard deviation; the saddle point for x = mean - z sd lies near -z,
-# and a line off by δ loses a factor e^(δ²/2) of accuracy, here at most e^0.8.
+_END_ONE, _END_MANY = 24.0, 36.0
+# numerics.md: numerics-line-places
 _UNITS = (0.7, 2.0, 4.0, 6.0, 8.5, 11.0, 14.0)
-_HIGHEST = 2.6  # the formula for complex moments ends at s = 4
-_HALFWAY = 0.5  # line for what the pole at s = -1 contributes
+_POLE_EDGE, _POLE_EDGE_ALONE, _EDGE_GAP = 0.6, 0.8, 0.4
+_CLOSE_TO_EDGE = 0.8
+# numerics.md: numerics-line-choice
+_CLOSE, _CLOSE_COST = 0.4, 3.0
+# numerics.md: numerics-line-period
+_PERIOD_ROOM = 1.1
+_UPPER_ROOM = 2.0
+# numerics.md: numerics-deep-lines
+_FEWEST_BEYOND = 4
+_DEEP_WIDTH = 4
+_HALFWAY = 0.5
+_REST_ROOM, _REST_COST = 4.0, 2.0
+# numerics.md: numerics-affordable
+_MOST_WORK = 3e7
+_FIRST_FREQUENCY = 8.0
+_WINDOW, _WINDOW_POINTS = 0.9, 4
 
 
 @dataclass(frozen=True)
-class Line:
-    """M(s) e^{-K} on the points s = τ + iu of one line, with K = log M(τ), trapezoidal weights included."""
+class Stack:
+    """What every line needs to know: k layers, their moments, and the standard deviation of the sum."""
 
-    tilt: float
-    exponent: float
-    points: np.ndarray
-    values: np.ndarray
+    moments: ComplexMoments
+    depth: int
+    sd: float
 
-    def integrate(self, x: np.ndarray, power: int) -> np.ndarray:
-        """(1/2πi) ∫ M(s) e^{-sx} s^{-power} ds; power 0 gives the density, 1 the distribution function."""
-        values = self.values / self.points**power
-        # On the points u = (J B + b) Δ the phase is a product, so that 2√n exponentials serve n points.
-        size = math.isqrt(len(values) - 1) + 1
-        step = self.points[-1].imag / max(len(values) - 1, 1)
-        table = np.zeros((math.ceil(len(values) / size), size), dtype=complex)
-        table.ravel()[: len(values)] = values
-        result = np.empty(len(x))
-        for start in range(0, len(x), _ROWS):
-            part = x[start : start + _ROWS]
-            fine = np.exp(np.multiply.outer(part, -1j * step * np.arange(size)))
-            coarse = np.exp(np.multiply.outer(part, -1j * step * size * np.arange(len(table))))
-            total = ((fine @ table.T) * coarse).sum(axis=1).real
-            result[start : start + _ROWS] = total * np.exp(self.exponent - self.tilt * part)
-        return result
+    @property
+    def layer(self) -> Factor:
+        """The law of one layer."""
+        return self.moments.layer
+
+    @property
+    def end(self) -> float:
+        """Decay of the transform after which a line ends."""
+        return _END_ONE if self.depth == 1 else _END_MANY
+
+    def log_power(self, s: np.ndarray) -> np.ndarray:
+        """log M(s) on points of one vertical line."""
+        return self.depth * self.moments.log_power(s / 2.0)
+
+    def log_restricted(self, s: np.ndarray, low: int) -> np.ndarray:
+        """The same over the networks in which every layer keeps `low` neurons or more."""
+        return self.depth * self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
+
+    def log_rest(self, s: np.ndarray, low: int) -> np.ndarray:
+        """log((A + B)^k - A^k): the networks in which at least one layer keeps fewer than `low` neurons."""
+        common = self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
+        rare = self.moments.log_restricted(s / 2.0, 1, low)
+        return self.depth * common + np.log(special.expm1(self.depth * special.log1p(np.exp(rare - common))))
+
+    def log_rare(self, low: int) -> float:
+        """log of k P(1 ≤ N < low): the chance that a layer keeps fewer than `low` neurons."""
+        mass = self.moments.restricted_mass(low)
+        return math.log(self.depth * mass) if mass > 0 else -math.inf
+
+
+class Lines(ABC):
+    """The lines of one kind: where they stand, log M where they cross the real axis, and their samples."""
+
+    def __init__(self, stack: Stack, tilts: np.ndarray) -> None:
+        """Keep the places; a line is sampled when it is first asked for."""
+        self.stack = stack
+        self.tilts = tilts
+        self._sampled: dict[int, Line] = {}
+
+    def line(self, j: int) -> Line:
+        """The j-th line with its samples."""
+        if j not in self._sampled:
+            self._sampled[j] = self._sample(j)
+        return self._sampled[j]
+
+    @abstractmethod
+    def bounds(self, x: np.ndarray) -> np.ndarray:
+        """Logarithms of the size of every line's integrand at every x, with what else speaks against it."""
+
+    @abstractmethod
+    def integrate(self, j: int, x: np.ndarray, power: int) -> np.ndarray:
+        """The density at x (power 0), or by the j-th line P(S ≤ x), right of the origin P(S > x)."""
+
+    @abstractmethod
+    def _sample(self, j: int) -> Line:
+        """Sample the j-th line."""
+
+    def _own_period(self, j: int, exponents: np.ndarray) -> float:
+        """The copy on the side of the line holds all of the mass: e^{-|τ|T} against e^{K - τx}."""
+        points, values = np.append(self.tilts, 0.0), np.append(exponents, 0.0)
+        tilt, here = points[j], values[j]
+        # The saddle point x, as the slope of the exponent, by a difference to the nearest other line or 0.
+        gaps = np.abs(points - tilt)
+        gaps[j] = math.inf
+        nearest = gaps.argmin()
+        x = float((values[nearest] - here) / (points[nearest] - tilt))
+        return float((_NEGLIGIBLE + max(0.0, tilt * x - here)) / abs(tilt))
+
+
+class ProperLines(Lines):
+    """Lines inside the strip where the transform of the whole law is finite."""
+
+    def __init__(self, stack: Stack, tilts: np.ndarray, exponents: np.ndarray) -> None:
+        """Keep the places with log M at each."""
+        super().__init__(stack, tilts)
+        self.exponents = exponents
+
+    @classmethod
+    def at(cls, stack: Stack, tilts: np.ndarray) -> ProperLines:
+        """The lines at those places where M is a float: moments of very negative order may be no float."""
+        exponents = stack.moments.log_real_powers(tilts / 2.0, stack.depth)
+        finite = np.isfinite(exponents)
+        return cls(stack, tilts[finite], exponents[finite])
+
+    def bounds(self, x: np.ndarray) -> np.ndarray:
+        """The integrand's size by Chernoff's bound; lines much closer to 0 than 1/sd need many points."""
+        costly = np.where(np.abs(self.tilts) * self.stack.sd < _CLOSE, _CLOSE_COST, 0.0)
+        return self.exponents + costly - np.multiply.outer(x, self.tilts)
+
+    def integrate(self, j: int, x: np.ndarray, power: int) -> np.ndarray:
+        """One integral."""
+        line = self.line(j)
+        return line.integrate(x, power) * (-1.0 if power and line.tilt < 0 else 1.0)
+
+    def affordable(self) -> ProperLines:
+        """Those that do not need too many points; ArgumentError if the nearest to 0 is not among them.
+
+        An orthogonal layer leaves the norm unchanged with probability P(all amplitudes equal), and its
+        density has algebraic edges, so that at small width and depth the transform hardly decays.
+        """
+        kept = np.array([self._affordable(j) for j in range(len(self.tilts))])
+        if not kept[np.abs(self.tilts).argmin()]:
+            moments = self.stack.moments
+            raise ArgumentError(
+                f"width = {moments.layer.width!r} at depth = {self.stack.depth!r} with "
+                f"weights = {moments.weights.name!r}: need a larger width or depth; "
+                "here the law has point masses or a density too rough to invert"
+            )
+        return ProperLines(self.stack, self.tilts[kept], self.exponents[kept])
+
+    def _sample(self, j: int) -> Line:
+        stack = self.stack
+        return sample(float(self.tilts[j]), stack.log_power, self._period(j), 1.0 / stack.sd, stack.end)
+
+    def _period(self, j: int) -> float:
+        """2π/Δ such that both neighbouring copies of the distribution are negligible at the saddle point."""
+        tilt, here = float(self.tilts[j]), float(self.exponents[j])
+        own = self._own_period(j, self.exponents)
+        # The other copy is a tail, bounded by Chernoff on a line further out or by the pole ahead.
+        further = self.tilts / tilt > 1.0
+        gaps = np.abs(self.tilts[further] - tilt)
+        bounds = self.stack.sd + (_NEGLIGIBLE + self.exponents[further] - here) / gaps
+        room = self.stack.layer.order + tilt if tilt < 0 else _UPPER_ROOM
+        return _PERIOD_ROOM * max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
+
+    def _affordable(self, j: int) -> bool:
+        """Whether the transform decays within the frequencies that the allowed work reaches."""
+        tilt, exponent, stack = float(self.tilts[j]), float(self.exponents[j]), self.stack
+        step = 2.0 * math.pi / self._period(j)
+        last = MOST_POINTS * step
+        if stack.moments.grid_per_frequency:  # u/step points, each a sum over so many u points
+            last = min(last, math.sqrt(_MOST_WORK * step / stack.moments.grid_per_frequency))
+        u = _FIRST_FREQUENCY / stack.sd
+        while u < last:
+            points = tilt + 1j * u * np.linspace(_WINDOW, 1.0, _WINDOW_POINTS)
+            if (stack.log_power(points).real - exponent).max() < -stack.end:
+                return True
+            u *= GROWTH
+        return False
+
+
+class DeepLines(Lines):
+    """Lines left of the pole at s = -1, which few live neurons cause.
+
+    The j-th serves the networks in which every layer keeps enough neurons for M to be finite there; the rest
+    of the networks has a line of its own, halfway to the pole.
+    """
+
+    def __init__(self, stack: Stack, tilts: np.ndarray) -> None:
+        """Keep the places, and the fewest neurons for each: E[Y^{s/2}; N ≥ low] is finite, with room."""
+        super().__init__(stack, tilts)
+        self.lows = [math.floor(-tilt) + _FEWEST_BEYOND for tilt in tilts.tolist()]
+        self._rests: dict[int, Line] = {}
+
+    def bounds(self, x: np.ndarray) -> np.ndarray:
+        """Size of the line's integrand, or of the rest that goes with it."""
+        if not self.lows:
+            return np.empty((len(x), 0))
+        stack = self.stack
+        rare = np.array([stack.log_rare(low) for low in self.lows])
+        inner = self.exponents - np.multiply.outer(x, self.tilts)
+        outer = rare + np.multiply.outer(x, np.full(len(rare), _HALFWAY)) + self._halfway_exponent
+        # The rest is left out when negligible against one; otherwise it must be found with accuracy, too.
+        size = np.where(rare < -_NEGLIGIBLE + _REST_ROOM, inner, np.maximum(inner, outer) + _REST_COST)
+        # A line may rest on the d-th power of a transform, whose rounding the depth multiplies.
+        return size + math.log1p(stack.moments.power_noise * stack.depth * stack.layer.width)
+
+    def integrate(self, j: int, x: np.ndarray, power: int) -> np.ndarray:
+        """The line's integral, and that of the rest where it counts."""
+        low = self.lows[j]
+        value = self.line(j).integrate(x, power)
+        size = self.exponents[j] - float(self.tilts[j]) * x
+        if np.any(self.stack.log_rare(low) + 0.5 * _NEGLIGIBLE > size):
+            value = value + self._rest(low).integrate(x, power)
+        return -value if power else value
+
+    def _sample(self, j: int) -> Line:
+        tilt, low, stack = float(self.tilts[j]), self.lows[j], self.stack
+        period = _PERIOD_ROOM * max(self._own_period(j, self.exponents), _NEGLIGIBLE / (low + tilt))
+        return sample(tilt, lambda s: stack.log_restricted(s, low), period, 1.0 / stack.sd, stack.end)
+
+    def _rest(self, low: int) -> Line:
+        """The line of the networks in which some layer keeps fewer than `low` neurons."""
+        if low not in self._rests:
+            stack, period = self.stack, _NEGLIGIBLE / _HALFWAY
+            self._rests[low] = sample(
+                -_HALFWAY, lambda s: stack.log_rest(s, low), period, 1.0 / stack.sd, stack.end
+            )
+        return self._rests[low]
+
+    @cached_property
+    def exponents(self) -> np.ndarray:
+        """log M of the line's networks where it crosses the real axis."""
+        places = zip(self.tilts.tolist(), self.lows, strict=True)
+        return np.array([self.stack.log_restricted(np.array([t + 0j]), low)[0].real for t, low in places])
+
+    @cached_property
+    def _halfway_exponent(self) -> float:
+        return float(self.stack.moments.log_real_powers(np.array([-_HALFWAY / 2.0]), self.stack.depth)[0])
 
 
 class SumLaw:
     """The law of S = (1/2) Σ log Y_i over `depth` layers, Y scaled to mean 1 given survival."""
 
-    def __init__(self, layer: Factor, weights: str, depth: int, sd: float) -> None:
+    def __init__(self, layer: Factor, weights: Weights, depth: int, sd: float) -> None:
         """Place the lines; `sd` is the standard deviation of S."""
-        self.layer = layer
         self.weights = weights
-        self.depth = depth
         self.sd = sd
-        self.moments = ComplexMoments(layer, weights)
-        # One layer's transform has an absolute error of up to 1e-12; a power of it is negligible.
-        self._end = 24.0 if depth == 1 else 36.0
-        self._lines: dict[tuple[float, int], Line] = {}
+        stack = Stack(complex_moments(layer, weights), depth, sd)
         units = np.array(_UNITS) / sd
-        deep = layer.has_atom & (units < layer.width - 4)
+        deep = layer.has_atom & (units < layer.width - _DEEP_WIDTH)
         # Near the pole the line gets costly; where no deep line takes over it must go closer.
-        edge = (0.6 if deep.any() else 0.8) if layer.has_atom else layer.order - 0.4
+        pole_edge = _POLE_EDGE if deep.any() else _POLE_EDGE_ALONE
+        edge = pole_edge if layer.has_atom else layer.order - _EDGE_GAP
         below = units[units < edge]
-        if len(below) < len(units) and not np.any(below > 0.8 * edge):
+        if len(below) < len(units) and not np.any(below > _CLOSE_TO_EDGE * edge):
             below = np.append(below, edge)
-        self._tilts = -below
-        if weights == "gaussian" or self.moments.is_mixture:  # else the factor is bounded: one side serves
-            above = units if self.moments.is_mixture else units[units < _HIGHEST]
-            self._tilts = np.append(self._tilts, above if above.size else _HIGHEST)
-        self._deep = -units[deep & (units >= edge)]
-        # Moments of very negative order may exceed the largest float; those lines are out of use.
-        finite = np.isfinite(self._bounds)
-        self._tilts, self._bounds = self._tilts[finite], self._bounds[finite]
-        if weights == "orthogonal":
-            self._keep_affordable_lines()
-
-    def _keep_affordable_lines(self) -> None:
-        """Drop the lines that would need too many points; ArgumentError if the nearest to 0 is one of them.
-
-        An orthogonal layer leaves the norm unchanged with probability P(all amplitudes equal), and its
-        density has algebraic edges, so that at small width and depth the transform hardly decays.
-        """
-        kept = np.array([self._affordable(tilt) for tilt in self._tilts.tolist()])
-        if not kept[np.abs(self._tilts).argmin()]:
-            raise ArgumentError(
-                f"width = {self.layer.width!r} at depth = {self.depth!r} with weights = 'orthogonal': need a "
-                "larger width or depth; here the law has point masses or a density too rough to invert"
-            )
-        self._tilts, self._bounds = self._tilts[kept], self._bounds[kept]
-
-    def _affordable(self, tilt: float) -> bool:
-        """Whether the transform decays within the frequencies that the allowed work reaches."""
-        step = 2.0 * math.pi / self._period(tilt, self._tilts, self._bounds)
-        last = _MOST_POINTS * step
-        if not self.moments.is_mixture:  # u/step points, each a sum over a grid of about 25 u points
-            last = min(last, math.sqrt(_MOST_WORK * step / 25.0))
-        exponent = float(self._bounds[self._tilts == tilt][0])
-        u = 8.0 / self.sd
-        while u < last:
-            log_value = self._log_power(tilt + 1j * u * np.linspace(0.9, 1.0, 4)).real - exponent
-            if log_value.max() < -self._end:
-                return True
-            u *= 1.4
-        return False
+        above = units[units < stack.moments.rightmost]
+        if stack.moments.rightmost > 0.0 and not above.size:
+            above = np.array([stack.moments.rightmost])
+        proper = ProperLines.at(stack, np.append(-below, above))
+        self.proper = proper.affordable() if weights.bounded else proper
+        self.deep = DeepLines(stack, -units[deep & (units >= edge)])
 
     @property
     def reach(self) -> float:
         """The line furthest to the right."""
-        return float(self._tilts.max())
+        return float(self.proper.tilts.max())
 
     def cdf_sf(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(S ≤ x) and P(S > x), each with relative accuracy where it is small."""
@@ -139,153 +296,13 @@ class SumLaw:
         return np.maximum(self._invert(x, 0)[0], 0.0)
 
     def _invert(self, x: np.ndarray, power: int) -> tuple[np.ndarray, np.ndarray]:
-        # Lines much closer to 0 than 1/sd need many points; they are taken where they gain clearly.
-        costly = np.where(np.abs(self._tilts) * self.sd < 0.4, 3.0, 0.0)
-        best = self._bounds + costly - np.multiply.outer(x, self._tilts)
-        deep = self._deep_bounds(x) if self._deep.size else np.empty((len(x), 0))
-        if not self.moments.is_mixture:
-            # A deep line then rests on the d-th power of a transform, whose rounding depth multiplies.
-            deep = deep + math.log1p(1e-3 * self.depth * self.layer.width)
-        choice = np.concatenate([best, deep], axis=1).argmin(axis=1)
-        result = np.empty(len(x))
-        for j in np.unique(choice).tolist():
-            chosen = choice == j
-            result[chosen] = self._on_line(x[chosen], j, power)
-        upper = (choice < len(self._tilts)) & (np.append(self._tilts, self._deep)[choice] > 0)
+        """The integral at every x by the line of the smallest bound, and whether it is an upper tail."""
+        places = [(lines, j) for lines in (self.proper, self.deep) for j in range(len(lines.tilts))]
+        choice = np.concatenate([self.proper.bounds(x), self.deep.bounds(x)], axis=1).argmin(axis=1)
+        result, upper = np.empty(len(x)), np.empty(len(x), dtype=bool)
+        for index in np.unique(choice).tolist():
+            chosen = choice == index
+            lines, j = places[index]
+            result[chosen] = lines.integrate(j, x[chosen], power)
+            upper[chosen] = lines.tilts[j] > 0.0
         return result, upper
-
-    def _on_line(self, x: np.ndarray, j: int, power: int) -> np.ndarray:
-        if j < len(self._tilts):
-            line = self._line(float(self._tilts[j]), 0)
-            return line.integrate(x, power) * (-1.0 if power and line.tilt < 0 else 1.0)
-        tilt = float(self._deep[j - len(self._tilts)])
-        low = _threshold(tilt)
-        value = self._line(tilt, low).integrate(x, power)
-        if np.any(
-            self._log_rare(low) + 0.5 * _NEGLIGIBLE > self._deep_exponents[j - len(self._tilts)] - tilt * x
-        ):
-            value = value + self._line(-_HALFWAY, low).integrate(x, power)
-        return -value if power else value
-
-    @cached_property
-    def _bounds(self) -> np.ndarray:
-        """log M on the lines proper."""
-        return self._log_mean_powers(self._tilts)
-
-    def _log_mean_powers(self, tilts: np.ndarray) -> np.ndarray:
-        """log M at real points."""
-        if self.moments.is_mixture:
-            return np.array([self._log_power(np.array([tilt + 0j]))[0].real for tilt in tilts.tolist()])
-        q = tilts / 2.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            rate = self.layer.scaled_log_moment(q)
-        if self.weights == "gaussian":
-            rate = rate + self.layer.gamma_ratio(q)
-        return self.depth * q * rate
-
-    def _deep_bounds(self, x: np.ndarray) -> np.ndarray:
-        """Size of the integrands on the lines left of the pole, or of the rest that goes with each."""
-        rare = np.array([self._log_rare(_threshold(tilt)) for tilt in self._deep.tolist()])
-        inner = self._deep_exponents - np.multiply.outer(x, self._deep)
-        outer = rare + np.multiply.outer(x, np.full(len(rare), _HALFWAY)) + self._halfway_exponent
-        # The rest is left out when negligible against one; otherwise it must be found with accuracy, too.
-        return np.where(rare < -_NEGLIGIBLE + 4.0, inner, np.maximum(inner, outer) + 2.0)
-
-    @cached_property
-    def _halfway_exponent(self) -> float:
-        return float(self._log_mean_powers(np.array([-_HALFWAY]))[0])
-
-    @cached_property
-    def _deep_exponents(self) -> np.ndarray:
-        log_power = [
-            self.moments.log_restricted(np.array([t / 2.0 + 0j]), _threshold(t), self.layer.width + 1)[0].real
-            for t in self._deep.tolist()
-        ]
-        return self.depth * np.array(log_power)
-
-    def _log_rare(self, low: int) -> float:
-        """log of k P(1 ≤ N < low): the chance that a layer keeps fewer than `low` neurons."""
-        mass = self.moments.restricted_mass(low)
-        return math.log(self.depth * mass) if mass > 0 else -math.inf
-
-    def _line(self, tilt: float, low: int) -> Line:
-        """The line through `tilt`: proper (low = 0), of {all N ≥ low} (deep), or of the rest (halfway)."""
-        key = (tilt, low)
-        if key not in self._lines:
-            self._lines[key] = self._build(tilt, low)
-        return self._lines[key]
-
-    def _build(self, tilt: float, low: int) -> Line:
-        if low == 0:
-            exponents, tilts = self._bounds, self._tilts
-            function = self._log_power
-        elif tilt == -_HALFWAY:
-            period = _NEGLIGIBLE / _HALFWAY
-            return _sample(tilt, lambda s: self._log_rest(s, low), period, 1.0 / self.sd, self._end)
-        else:
-            exponents, tilts = self._deep_exponents, self._deep
-
-            def function(s: np.ndarray) -> np.ndarray:
-                return self.depth * self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
-
-        return _sample(tilt, function, self._period(tilt, tilts, exponents), 1.0 / self.sd, self._end)
-
-    def _log_power(self, s: np.ndarray) -> np.ndarray:
-        return self.depth * self.moments.log_power(s / 2.0)
-
-    def _log_rest(self, s: np.ndarray, low: int) -> np.ndarray:
-        """log((A + B)^k - A^k): networks in which at least one layer keeps fewer than `low` neurons."""
-        common = self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
-        rare = self.moments.log_restricted(s / 2.0, 1, low)
-        return self.depth * common + np.log(special.expm1(self.depth * special.log1p(np.exp(rare - common))))
-
-    def _period(self, tilt: float, tilts: np.ndarray, exponents: np.ndarray) -> float:
-        """2π/Δ such that both neighbouring copies of the distribution are negligible at the saddle point."""
-        here = float(exponents[tilts == tilt][0])
-        x = _slope(tilts, exponents, tilt)
-        # The copy on the side of the line holds all of the mass: e^{-|τ|T} against e^{K - τx}.
-        own = (_NEGLIGIBLE + max(0.0, tilt * x - here)) / abs(tilt)
-        # The other copy is a tail, bounded by Chernoff on a line further out or by the pole ahead.
-        if tilts is self._deep:
-            return 1.1 * max(own, _NEGLIGIBLE / (_threshold(tilt) + tilt))
-        further = tilts / tilt > 1.0
-        bounds = self.sd + (_NEGLIGIBLE + exponents[further] - here) / np.abs(tilts[further] - tilt)
-        room = self.layer.order + tilt if tilt < 0 else 2.0
-        return 1.1 * max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
-
-
-def _threshold(tilt: float) -> int:
-    """Fewest neurons kept such that E[Y^{s/2}; N ≥ low] is finite, with room, at s = tilt."""
-    return math.floor(-tilt) + 4
-
-
-def _slope(tilts: np.ndarray, exponents: np.ndarray, tilt: float) -> float:
-    """Derivative of the exponent at one of the tilts, by a difference over the nearest other point or 0."""
-    points = np.append(tilts, 0.0)
-    values = np.append(exponents, 0.0)
-    others = points != tilt
-    nearest = np.abs(points[others] - tilt).argmin()
-    here = values[points == tilt][0]
-    return float((values[others][nearest] - here) / (points[others][nearest] - tilt))
-
-
-def _sample(
-    tilt: float, log_mgf: Callable[[np.ndarray], np.ndarray], period: float, scale: float, end: float
-) -> Line:
-    """Evaluate the line until the transform has fallen by e^-end."""
-    step = 2.0 * math.pi / period
-    exponent = float(log_mgf(np.array([tilt + 0j]))[0].real)
-    count = math.ceil(9.0 * scale / step) + 8
-    logs = np.empty(0, dtype=complex)
-    while True:
-        u = step * np.arange(len(logs), count)
-        logs = np.append(logs, log_mgf(tilt + 1j * u) - exponent)
-        if logs[-4:].real.max() < -end:
-            break
-        if count > _MOST_POINTS:
-            raise RuntimeError(f"the transform does not decay on the line through {tilt}")
-        count = math.ceil(1.4 * count)
-    last = int(np.flatnonzero(logs.real >= -end)[-1]) + 1
-    values = np.exp(logs[:last]) * (step / math.pi)
-    values[0] /= 2.0
-    return Line(tilt, exponent, tilt + 1j * step * np.arange(last), values)

@@ -9,12 +9,15 @@ import numpy as np
 from scipy import special
 
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.numerics.quantiles import log_factor_of_normal
+from fracrepro.theory.weights import Weights
 
-# Up to this width neurons with random slopes are drawn one by one; beyond, the exact law's quantiles serve,
-# except for orthogonal weights, tilts and dropout, whose cost then grows with the width.
+# numerics.md: numerics-sampling-random-slopes
 _DIRECT = 64
-# Up to this width a table serves for the number of live neurons; it is faster than rejection.
+# numerics.md: numerics-sampling-alias
 _TABLE = 1 << 16
+# numerics.md: numerics-sampling-tilt
+_SURPLUS, _LEAST = 2, 64
 
 
 class FactorSampler:
@@ -26,7 +29,7 @@ class FactorSampler:
     (V/max a²)^(s/2).
     """
 
-    def __init__(self, width: int, activation: Activation, weights: str, tilt: float = 0.0) -> None:
+    def __init__(self, width: int, activation: Activation, weights: Weights, tilt: float = 0.0) -> None:
         """Prepare the draws; the arguments are checked by the callers."""
         self.width = width
         self.activation = activation
@@ -38,10 +41,10 @@ class FactorSampler:
         self._quantiles: Callable[[np.ndarray], np.ndarray] | None = None
         if (
             not (self._points or tilt or activation.survival < 1.0)
-            and weights == "gaussian"
+            and not weights.bounded
             and width > _DIRECT
         ):
-            self._quantiles = _factor_quantiles(width, activation)
+            self._quantiles = log_factor_of_normal(width, activation)
 
     def log_square(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw log R² of the given shape; -inf where the layer is dead."""
@@ -51,29 +54,28 @@ class FactorSampler:
             if self.tilt:
                 return self._tilted(shape, rng)
             live, total = self._sums(shape, rng)
-            return np.log(live) if self.weights == "gaussian" else np.log(live) - np.log(total)
+            return self.weights.log_square(live, total)
 
     def _tilted(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         size = int(np.prod(shape))
         accepted: list[np.ndarray] = []
         missing = size
         while missing > 0:
-            live, total = self._sums((2 * missing + 64,), rng)
+            live, total = self._sums((_SURPLUS * missing + _LEAST,), rng)
             log_ratio = np.log(live) - np.log(total)
             chance = self.tilt / 2.0 * (log_ratio - 2.0 * np.log(self._top))
             # log of a uniform number is minus an exponential one
             accepted.append(log_ratio[-rng.standard_exponential(len(chance)) < chance][:missing])
             missing -= len(accepted[-1])
         log_square = np.concatenate(accepted).reshape(shape)
-        if self.weights == "gaussian":
-            log_square += np.log(2.0 * rng.standard_gamma((self.width + self.tilt) / 2.0, shape))
+        log_square += self.weights.log_tilted_radius((self.width + self.tilt) / 2.0, shape, rng)
         return log_square
 
     def _sums(
         self, shape: tuple[int, ...], rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray | float]:
         """Draw Σ A_i² z_i² and, where it is needed, Σ z_i² of the same neurons."""
-        want_total = self.weights == "orthogonal" or self.tilt > 0.0
+        want_total = self.weights.bounded or self.tilt > 0.0
         if self.activation.is_linear:
             total = 2.0 * rng.standard_gamma(self.width / 2.0, shape)
             return self._top**2 * total, total
@@ -132,14 +134,6 @@ def _alias_table(width: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
             small.append(large.pop())
     accept[small + large] = 1.0  # what rounding leaves over
     return accept, alias
-
-
-@lru_cache(maxsize=8)
-def _factor_quantiles(width: int, activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
-    """The map from a standard normal number to log R, by the exact law of one layer; slow to build."""
-    from fracrepro.theory.depth import LogNormLaw  # here, because that module uses this one
-
-    return LogNormLaw(1, width, activation, 1.0).quantile_of_normal
 
 
 def _random_slopes(

@@ -14,6 +14,7 @@ import threading
 import numpy as np
 import pytest
 
+from fracrepro.files import file_digest
 from fracrepro.nn import data
 from fracrepro.nn.data import DataError, Dataset
 from fracrepro.nn.data import cifar10 as _cifar10
@@ -124,6 +125,27 @@ def test_damaged_mnist_file_is_named_with_both_checksums(places, small_mnist, na
     put(places / "data/mnist", small_mnist)
     with pytest.raises(DataError, match=rf"{name} is .*{_mnist.FILES[name][1]}.* md5 [0-9a-f]{{32}}$"):
         data.load("mnist")
+
+
+def test_data_are_read_where_md5_may_not_serve_security(places, small_mnist, tmp_path, monkeypatch):
+    """Some systems refuse md5 unless the caller says that security does not rest on it."""
+
+    def guarded(function):
+        def only(*arguments, usedforsecurity=True):
+            if usedforsecurity:
+                raise ValueError("disabled for FIPS")
+            return function(*arguments, usedforsecurity=usedforsecurity)
+
+        return only
+
+    put(places / "data/mnist", small_mnist)
+    monkeypatch.setattr(hashlib, "md5", guarded(hashlib.md5))
+    monkeypatch.setattr(hashlib, "new", guarded(hashlib.new))
+    with pytest.raises(ValueError, match="FIPS"):
+        hashlib.md5(b"")
+    assert len(data.load("mnist").train_labels) == 20
+    (tmp_path / "empty").write_bytes(b"")
+    assert file_digest(tmp_path / "empty", "md5") == "d41d8cd98f00b204e9800998ecf8427e"  # RFC 1321
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])

@@ -1,5 +1,6 @@
 """The measurement of tails: its rows, its steps, its repetition, and that it can tell tails apart."""
 
+import json
 import math
 
 import numpy as np
@@ -8,17 +9,13 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments import gradient_tails
-from fracrepro.nn.experiments.gradient_tails import (
-    FIGURES,
-    GRADIENT_TAILS,
-    GradientTails,
-    measure_gradient_tails,
-)
-from fracrepro.nn.experiments.protocol import CIFAR10
+from fracrepro.nn.experiments import CIFAR10, GRADIENT_TAILS, GradientTails, gradient_tails
+from fracrepro.nn.experiments.gradient_tails import FIGURES
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.checkpoints import CheckpointError
-from fracrepro.nn.training.network import Network, build_module, initial_parameters, stream
+from fracrepro.nn.training.network import Network, build_module
+from fracrepro.nn.training.start import initial_parameters
+from fracrepro.nn.training.streams import stream
 
 SMALL = GRADIENT_TAILS.replace(
     dataset="digits",
@@ -33,7 +30,7 @@ SMALL = GRADIENT_TAILS.replace(
 
 @pytest.fixture(scope="module")
 def results():
-    return measure_gradient_tails(SMALL, device="cpu", progress=False)
+    return SMALL.run(device="cpu", progress=False)
 
 
 def test_one_row_for_each_model_and_stage(results):
@@ -51,12 +48,12 @@ def test_one_row_for_each_model_and_stage(results):
 
 def test_training_takes_the_stated_steps(results):
     """The loss at the end equals that of plain gradient descent on the same batches."""
-    protocol, dataset = SMALL.protocol, data.load("digits")
+    dataset = data.load("digits")
     images = batches.normalize(torch.tensor(dataset.train_images))
     labels = torch.tensor(dataset.train_labels).long()
-    module = build_module(protocol.network)
-    module.load_state_dict(initial_parameters(protocol.network, protocol.schemes[1], 5))
-    optimizer = torch.optim.SGD(module.parameters(), protocol.learning_rate)
+    module = build_module(SMALL.network)
+    module.load_state_dict(initial_parameters(SMALL.network, SMALL.schemes[1], 5))
+    optimizer = torch.optim.SGD(module.parameters(), SMALL.learning_rate)
     generator = stream(5, "order")
     for _ in range(SMALL.steps):
         chosen = torch.randint(len(labels), (16,), generator=generator)
@@ -79,21 +76,21 @@ def test_a_stopped_measurement_continues(results, tmp_path, monkeypatch):
 
     monkeypatch.setattr(gradient_tails, "_measure_all", stops)
     with pytest.raises(KeyboardInterrupt):
-        measure_gradient_tails(SMALL, device="cpu", checkpoint=tmp_path, progress=False)
-    again = measure_gradient_tails(SMALL, device="cpu", checkpoint=tmp_path, progress=False)
+        SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
+    again = SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
     assert calls == [2, 16, 16]
     pd.testing.assert_frame_equal(again, results)
     with pytest.raises(CheckpointError, match="steps is 40 there and 41 here"):
-        measure_gradient_tails(SMALL.replace(steps=41), device="cpu", checkpoint=tmp_path, progress=False)
+        SMALL.replace(steps=41).run(device="cpu", checkpoint=tmp_path, progress=False)
     path = tmp_path / "batch-2.ckpt"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="truncated or altered"):
-        measure_gradient_tails(SMALL, device="cpu", checkpoint=tmp_path, progress=False)
+        SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
 
 
 def test_a_diverged_model_has_no_figures_and_leaves_its_neighbours_alone(results):
     wild = SMALL.replace(learning_rate=1e9, batch_sizes=(2,), steps=3)
-    found = measure_gradient_tails(wild, device="cpu", progress=False)
+    found = wild.run(device="cpu", progress=False)
     ends, starts = (found.query(f"stage == '{stage}'")[list(FIGURES)] for stage in ("end", "start"))
     assert ends.isna().all(axis=None)
     assert starts["loss"].notna().all()
@@ -130,9 +127,16 @@ def test_bad_fields_are_refused(changes, message):
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="protocol"):
-        GradientTails(CIFAR10.network, (1,), 1, 0)
-    with pytest.raises(ValueError, match="study"):
-        measure_gradient_tails(CIFAR10)
     with pytest.raises(ValueError, match="dataset = 'digits'"):
-        measure_gradient_tails(GRADIENT_TAILS, data.load("digits"))
+        GRADIENT_TAILS.run(data.load("digits"))
+    with pytest.raises(ValueError, match="device = 'tpu'"):
+        SMALL.run(device="tpu")
+
+
+def test_json_round_trip():
+    record = json.loads(json.dumps(SMALL.to_dict()))
+    assert GradientTails.from_dict(record) == SMALL
+    with pytest.raises(ValueError, match=r"top = 0\.1: the estimators here have 0\.05"):
+        GradientTails.from_dict(record | {"top": 0.1})
+    with pytest.raises(ValueError, match="describes no GradientTails"):
+        GradientTails.from_dict({key: value for key, value in record.items() if key != "steps"})

@@ -3,15 +3,14 @@
 import pandas as pd
 import pytest
 
-from fracrepro.nn.experiments.protocol import DIGITS, MNIST
-from fracrepro.nn.experiments.sweep import SWEEPS, Sweep, train_sweep
-from fracrepro.nn.schemes import Scheme
-from fracrepro.nn.training.train import train
+from fracrepro.nn.experiments import DIGITS, MNIST, SWEEPS, Sweep
+from fracrepro.nn.schemes import make
+from fracrepro.nn.training import train
 
 SMALL = Sweep(
     DIGITS.replace(
-        experiment="small",
-        schemes=[Scheme("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
+        name="small",
+        schemes=[make("fractional", s=s, formula="exact") for s in (0.5, 2.0)],
         seeds=range(2),
         epochs=1,
     ),
@@ -21,7 +20,7 @@ SMALL = Sweep(
 
 @pytest.fixture(scope="module")
 def results():
-    return train_sweep(SMALL, device="cpu", progress=False)
+    return SMALL.run(device="cpu", progress=False)
 
 
 def test_cells_are_the_protocol_with_the_values_of_the_axes():
@@ -59,9 +58,9 @@ def test_a_stopped_sweep_continues(results, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return train(protocol, *arguments, **options)
 
-    monkeypatch.setattr("fracrepro.nn.experiments.sweep.train", stops)
+    monkeypatch.setattr("fracrepro.nn.experiments.protocol.train", stops)
     with pytest.raises(KeyboardInterrupt):
-        train_sweep(SMALL, device="cpu", checkpoint=tmp_path, progress=False)
+        SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "depth=3,learning_rate=0.01",
         "depth=3,learning_rate=0.1",
@@ -71,7 +70,7 @@ def test_a_stopped_sweep_continues(results, tmp_path, monkeypatch):
 
     advance = Lane.advance
     monkeypatch.setattr(Lane, "advance", lambda lane, *rest: (steps.append(lane), advance(lane, *rest))[1])
-    again = train_sweep(SMALL, device="cpu", checkpoint=tmp_path, progress=False)
+    again = SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
     assert len(steps) == 2 * 2  # two cells of two lanes and one epoch were left
     pd.testing.assert_frame_equal(again.drop(columns="seconds"), results.drop(columns="seconds"))
 
@@ -79,7 +78,7 @@ def test_a_stopped_sweep_continues(results, tmp_path, monkeypatch):
 def test_the_recorded_sweeps_cross_the_axis_with_the_slope():
     for name, axis in (("mnist_depth", "depth"), ("mnist_width", "width")):
         sweep = SWEEPS[name]
-        assert sweep.experiment == name
+        assert sweep.name == name
         assert [key for key, _ in sweep.axes] == [axis, "negative_slope"]
         assert {scheme.s for scheme in sweep.protocol.schemes} == {0.25, 1.0, 2.0}
         for _, protocol in sweep.cells():
@@ -109,7 +108,5 @@ def test_bad_axes_are_refused(axes, message):
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="protocol"):
         Sweep(DIGITS.network, [("depth", (3,))])
-    with pytest.raises(ValueError, match="sweep"):
-        train_sweep(DIGITS)
     with pytest.raises(ValueError, match="device = 'tpu'"):
-        train_sweep(SMALL, device="tpu")
+        SMALL.run(device="tpu")

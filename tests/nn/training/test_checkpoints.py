@@ -14,16 +14,17 @@ import torch
 
 from fracrepro import files
 from fracrepro.nn import data
-from fracrepro.nn.experiments.protocol import DIGITS
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.experiments import DIGITS
+from fracrepro.nn.schemes import make
+from fracrepro.nn.training import train
 from fracrepro.nn.training.checkpoints import CheckpointError, trained_parameters
 from fracrepro.nn.training.lanes import Lane
-from fracrepro.nn.training.network import Network, initial_parameters
-from fracrepro.nn.training.train import train
+from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.start import initial_parameters
 
 SMALL = DIGITS.replace(
     network=Network((1, 8, 8), depth=3, width=16),
-    schemes=(Scheme("kaiming"), Scheme("xavier")),
+    schemes=(make("kaiming"), make("xavier")),
     seeds=range(3),
     epochs=12,
 )
@@ -86,7 +87,7 @@ def test_sigkill_at_random_moments_changes_nothing(digits, tmp_path):
     # Ten kills, spread over start, training and writing; each start goes on from the last one's checkpoints.
     longer = SMALL.replace(epochs=60)
     processes = multiprocessing.get_context("forkserver")  # pays for the imports once
-    processes.set_forkserver_preload(["fracrepro.nn.training.train"])
+    processes.set_forkserver_preload(["fracrepro.nn.training.trainer", "pandas"])
     moments, arguments = random.Random(0), {"checkpoint": tmp_path, "interval": 0, "threads": 1}
     exits = []
     for _ in range(10):
@@ -189,7 +190,7 @@ def test_trained_parameters_come_back_by_run(digits, tmp_path):
     train(SMALL.replace(epochs=1, learning_rate=1e-30), digits, checkpoint=tmp_path)
     runs = trained_parameters(tmp_path)
     assert set(runs) == {(scheme.name, None, seed) for scheme in SMALL.schemes for seed in SMALL.seeds}
-    expected = initial_parameters(SMALL.network, Scheme("xavier"), 1)
+    expected = initial_parameters(SMALL.network, make("xavier"), 1)
     for name, parameter in runs["xavier", None, 1].items():
         assert torch.equal(parameter, expected[name])
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fracrepro.nn.schemes import Scheme
-from fracrepro.nn.training.network import Network, initial_parameters
+from fracrepro.nn.schemes import make
+from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.start import initial_parameters
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "starting_parameters.json"
 NETWORKS = {
@@ -21,10 +22,10 @@ NETWORKS = {
     "steep": Network((1, 8, 8), depth=5, width=33, negative_slope=0.9, channels=(6,), kernel=3),
 }
 SCHEMES = {
-    "published": Scheme("fractional", s=1.0, formula="published"),
-    "derived": Scheme("fractional", s=1.5, formula="derived"),
-    **{f"exact-{s:g}": Scheme("fractional", s=s, formula="exact") for s in (0.0, 0.25, 1.0, 2.0)},
-    **{name: Scheme(name) for name in ("kaiming", "xavier", "random_walk", "lyapunov")},
+    "published": make("fractional", s=1.0, formula="published"),
+    "derived": make("fractional", s=1.5, formula="derived"),
+    **{f"exact-{s:g}": make("fractional", s=s, formula="exact") for s in (0.0, 0.25, 1.0, 2.0)},
+    **{name: make(name) for name in ("kaiming", "xavier", "random_walk", "lyapunov")},
 }
 SEEDS = (0, 7, 2147483647)
 
@@ -49,7 +50,7 @@ def test_starting_parameters_are_those_of_the_first_edition(network, scheme):
 def test_another_scale_gives_another_digest():
     pinned = set(json.loads(REFERENCE.read_text()).values())
     assert len(pinned) == len(NETWORKS) * len(SCHEMES) * len(SEEDS) - DUPLICATES
-    other = initial_parameters(NETWORKS["digits"], Scheme("fractional", s=1.01, formula="exact"), 0)
+    other = initial_parameters(NETWORKS["digits"], make("fractional", s=1.01, formula="exact"), 0)
     assert digest(other) not in pinned
 
 

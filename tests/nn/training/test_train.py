@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments.protocol import CIFAR10, DIGITS, MNIST
-from fracrepro.nn.schemes import Scheme
+from fracrepro.nn.experiments import CIFAR10, DIGITS, MNIST
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.network import Network, build_module, initial_parameters
-from fracrepro.nn.training.train import COLUMNS, diverged, train
+from fracrepro.nn.training.network import Network, build_module
+from fracrepro.nn.training.start import initial_parameters
+from fracrepro.nn.training.trainer import COLUMNS, diverged, train
 
-KAIMING, XAVIER, LYAPUNOV = Scheme("kaiming"), Scheme("xavier"), Scheme("lyapunov")
+KAIMING, XAVIER, LYAPUNOV = make("kaiming"), make("xavier"), make("lyapunov")
 QUICK = DIGITS.replace(epochs=2, seeds=range(3), schemes=(KAIMING, LYAPUNOV), learning_rate=0.03)
 CPU = torch.device("cpu")
 needs_data = pytest.mark.skipif(not os.environ.get("FRACREPRO_DATA"), reason="FRACREPRO_DATA is not set")
@@ -192,11 +193,9 @@ def test_a_run_does_not_depend_on_the_others_bit_for_bit(quick, digits, changes)
 
 def test_a_diverged_run_leaves_its_neighbours_alone(quick, digits, monkeypatch):
     # s small on a huge scale: break one scheme by a factor that overflows float32 within a few layers.
-    broken = Scheme("fractional", 0.5, "exact")
-    original = Scheme.std
-    monkeypatch.setattr(
-        Scheme, "std", lambda self, *rest: original(self, *rest) * (1e6 if self == broken else 1)
-    )
+    broken = make("fractional", s=0.5)
+    original = type(broken).std
+    monkeypatch.setattr(type(broken), "std", lambda self, slot: 1e6 * original(self, slot))
     results = figures(train(QUICK.replace(schemes=(KAIMING, broken, LYAPUNOV)), digits))
     lost = results[results.scheme == "fractional"]
     assert lost.train_loss.isna().all()

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from scipy import special
+
+# numerics.md: numerics-cancellation
+_NEAR = 0.5
+_TERMS = 18
+# numerics.md: numerics-stirling
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_STIRLING_FROM = 11.0
 
 
 def log1p_minus(y: np.ndarray) -> np.ndarray:
@@ -14,13 +22,12 @@ def log1p_minus(y: np.ndarray) -> np.ndarray:
     For |y| < 1/2 from log(1 + y) = 2 artanh(z), z = y/(2 + y), whose first term gives 2z - y = -y z exactly.
     """
     y = np.asarray(y)
-    small = np.abs(y) < 0.5
+    small = np.abs(y) < _NEAR
     inside = np.where(small, y, 0.0)
     z = inside / (2.0 + inside)
     square = z * z
     series = np.zeros_like(square)
-    # |z| ≤ 1/3 for |y| < 1/2, so that each term gains a factor 9: 18 terms leave 1e-17 of the sum.
-    for k in range(18, 0, -1):
+    for k in range(_TERMS, 0, -1):
         series = (series + 1.0 / (2 * k + 1)) * square
     near = z * (2.0 * series - inside)
     return np.where(small, near, special.log1p(np.where(small, 1.0, y)) - y)
@@ -29,17 +36,12 @@ def log1p_minus(y: np.ndarray) -> np.ndarray:
 def expm1_minus(y: np.ndarray) -> np.ndarray:
     """exp(y) - 1 - y, with relative accuracy near y = 0; real or complex."""
     y = np.asarray(y)
-    small = np.abs(y) < 0.5
+    small = np.abs(y) < _NEAR
     inside = np.where(small, y, 0.0)
     series = np.zeros_like(inside)
-    for k in range(18, 1, -1):  # 0.5^19/19! is far below one unit in the last place of the first term
+    for k in range(_TERMS, 1, -1):
         series = (series + 1.0) * inside / k
     return np.where(small, series * inside, special.expm1(np.where(small, 0.0, y)) - y)
-
-
-# Coefficients B_{2j}/(2j(2j-1)) of Stirling's series; at |z| ≥ 11 the first one left out is below 1e-17.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-_STIRLING_FROM = 11.0
 
 
 def log_gamma_ratio(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
@@ -60,6 +62,13 @@ def log_gamma_ratio(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
     mean_log = y - 1.0 / (2.0 * top) + slope * (1.0 + y - 1.0 / (2.0 * top))
     series = _stirling_difference(top, q)
     return mean_log + series - step + np.log(top / b)
+
+
+def log_gamma_slope(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
+    """d/dq of q·log_gamma_ratio(b, q): ψ(b + q) - log b, relatively accurate for large b."""
+    b, q = np.asarray(b, dtype=float), np.asarray(q)
+    result: np.ndarray = special.log1p(q / b) + log_gamma_ratio(b + q, np.zeros(()))
+    return result
 
 
 def _log1p_over(q: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -89,3 +98,11 @@ def _stirling_difference(b: np.ndarray, q: np.ndarray) -> np.ndarray:
         power = power * square
         total = total + c * b ** (-2 * j) * sums
     return -total / (b * (b + q))
+
+
+def log_product(a: float, b: float) -> float:
+    """log(a b) with the rounding error of the product put back: near a b = 1 it is all that counts."""
+    product = a * b
+    if not 0.5 < product < 2.0:
+        return math.log(a) + math.log(b)
+    return math.log1p(float(Fraction(a) * Fraction(b) - 1))

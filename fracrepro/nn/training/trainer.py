@@ -15,9 +15,10 @@ from fracrepro.arguments import choice, integer, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.protocol import Protocol
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import FIGURES, Images, Lane, split
+from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.start import check_scheme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ COLUMNS = ("experiment", "scheme", "s", "seed", "epoch", *FIGURES)
 
 
 def train(
-    protocol: Protocol,
+    protocol: Settings,
     dataset: Dataset | None = None,
     *,
     device: str = "auto",
@@ -69,10 +70,12 @@ def train(
 
     Source: the authors' code for the procedure, our choice for training all runs together.
     """
-    if not isinstance(protocol, Protocol):
-        raise ArgumentError(f"protocol = {protocol!r}: need a Protocol")
+    if not isinstance(protocol, Settings):
+        raise ArgumentError(f"protocol = {protocol!r}: need a Protocol, or other Settings")
     where = training_device(device)
     real("interval", interval, "[0, inf)")
+    for scheme in protocol.schemes:
+        check_scheme(protocol.network, scheme)
     workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
     dataset = data.load(protocol.dataset) if dataset is None else dataset
     _check_fit(protocol, dataset)
@@ -105,7 +108,7 @@ def training_device(name: str) -> torch.device:
     return torch.device("cuda" if have_cuda and name != "cpu" else "cpu")
 
 
-def _check_fit(protocol: Protocol, dataset: Dataset) -> None:
+def _check_fit(protocol: Settings, dataset: Dataset) -> None:
     """Refuse data other than the protocol's: the results would carry the wrong name."""
     if dataset.name != protocol.dataset:
         raise ArgumentError(f"dataset = {dataset.name!r}: the protocol trains on {protocol.dataset!r}")
@@ -116,7 +119,7 @@ def _check_fit(protocol: Protocol, dataset: Dataset) -> None:
 
 def _run(
     lanes: list[Lane],
-    protocol: Protocol,
+    protocol: Settings,
     workers: int,
     progress: bool | None,
     saved: Checkpoints | None,
@@ -132,7 +135,7 @@ def _run(
         total=protocol.epochs * runs,
         initial=done,
         unit="epoch",
-        desc=protocol.experiment,
+        desc=protocol.name,
         disable=None if progress is None else not progress,  # None: tqdm looks for a terminal
     )
 
@@ -164,7 +167,7 @@ def _run(
         torch.set_num_threads(before)
 
 
-def _table(protocol: Protocol, lanes: list[Lane]) -> pd.DataFrame:
+def _table(protocol: Settings, lanes: list[Lane]) -> pd.DataFrame:
     """One row per scheme, seed and epoch, in this order."""
     import pandas as pd
 
@@ -173,10 +176,11 @@ def _table(protocol: Protocol, lanes: list[Lane]) -> pd.DataFrame:
     figures = torch.cat(per_lane, 1).numpy()
     runs = [(scheme, seed) for scheme in protocol.schemes for seed in protocol.seeds]
     frame = pd.DataFrame(figures.reshape(-1, len(FIGURES)), columns=list(FIGURES))
-    frame.insert(0, "experiment", protocol.experiment)
+    frame.insert(0, "experiment", protocol.name)
     repeated = [run for run in runs for _ in range(protocol.epochs)]
     frame.insert(1, "scheme", [scheme.name for scheme, _ in repeated])
-    frame.insert(2, "s", np.array([np.nan if scheme.s is None else scheme.s for scheme, _ in repeated]))
+    orders = [np.nan if scheme.order is None else scheme.order for scheme, _ in repeated]
+    frame.insert(2, "s", np.array(orders))
     frame.insert(3, "seed", [seed for _, seed in repeated])
     frame.insert(4, "epoch", np.tile(np.arange(1, protocol.epochs + 1), len(runs)))
     return frame

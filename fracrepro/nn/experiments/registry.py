@@ -1,0 +1,18 @@
+"""Every experiment that can be recorded, by name."""
+
+from __future__ import annotations
+
+from fracrepro.arguments import choice
+from fracrepro.nn.experiments.base import Experiment
+from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
+from fracrepro.nn.experiments.protocol import PROTOCOLS
+from fracrepro.nn.experiments.sweep import SWEEPS
+
+__all__ = ["EXPERIMENTS", "experiment"]
+
+EXPERIMENTS: dict[str, Experiment] = {**PROTOCOLS, **SWEEPS, GRADIENT_TAILS.name: GRADIENT_TAILS}
+
+
+def experiment(name: str) -> Experiment:
+    """Return the experiment of that name at full scale; ArgumentError suggests the nearest name."""
+    return EXPERIMENTS[choice("experiment", name, tuple(EXPERIMENTS))]

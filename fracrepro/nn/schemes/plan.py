@@ -1,0 +1,133 @@
+"""What a scheme is given to fill, and what it says it will fill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fracrepro.errors import ArgumentError
+from fracrepro.theory.activations import Activation, Linear
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Entry", "Plan", "Prescription", "Slot"]
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One weight and the layer that uses it; a shape alone is enough to ask for a standard deviation.
+
+    Args:
+        shape: (n_out, n_in, *kernel) of one group, whatever the order of the tensor's own dimensions.
+        follows: the law of what follows the layer, dropout included; None where nothing does, or no law.
+        groups: how many layers of this shape stand side by side, as in a grouped convolution.
+        stride: of a transposed convolution, per dimension; empty otherwise.
+        transposed: whether the tensor holds n_in before n_out, as transposed convolutions do.
+        layer: qualified name of the module.
+        parameter: name of the tensor in it.
+        module: the module.
+        tensor: what is filled.
+        bias: the bias of the same layer.
+        follower: name of the module or function that follows where no law describes it.
+        reason: why no law describes what follows; empty where there is a law or nothing follows.
+        note: a remark for the report.
+        traced: whether what follows was seen in a run, or read off the order of the modules.
+        first: whether no other weight stands between the input and this one.
+        last: whether no other weight stands between this one and the output.
+
+    >>> slot = Slot((16, 3, 5, 5))
+    >>> slot.fan_in, slot.fan_out, slot.width
+    (75, 400, 16)
+    """
+
+    shape: tuple[int, ...]
+    follows: Activation | None = None
+    groups: int = 1
+    stride: tuple[int, ...] = ()
+    transposed: bool = False
+    layer: str = ""
+    parameter: str = "weight"
+    module: nn.Module | None = None
+    tensor: Tensor | None = None
+    bias: Tensor | None = None
+    follower: str = ""
+    reason: str = ""
+    note: str = ""
+    traced: bool = False
+    first: bool = False
+    last: bool = False
+
+    @property
+    def activation(self) -> Activation:
+        """The law that follows; linear where nothing does.
+
+        Raises:
+            ArgumentError: where something follows that no law describes.
+        """
+        if self.reason:
+            raise ArgumentError(self.reason)
+        return self.follows or Linear()
+
+    @property
+    def width(self) -> int:
+        """Units (channels) of the output, over all groups."""
+        return self.shape[0] * self.groups
+
+    @property
+    def input_width(self) -> int:
+        """Units (channels) of the input, over all groups."""
+        return self.shape[1] * self.groups
+
+    @property
+    def fan_in(self) -> float:
+        """How many products are summed into one output, on average over the outputs."""
+        products, steps = math.prod(self.shape[1:]), math.prod(self.stride)
+        return products / steps if products % steps else products // steps
+
+    @property
+    def fan_out(self) -> int:
+        """How many outputs one input enters at stride 1."""
+        return self.shape[0] * math.prod(self.shape[2:])
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A model as a scheme sees it.
+
+    Args:
+        model: the whole model, for schemes that look at its blocks.
+        slots: its weights, in the order of `model.named_parameters()`.
+        executed: the same slots in the order in which the model uses them, as far as that is known.
+        batch: positional arguments of the model, where a batch was given; None otherwise.
+    """
+
+    model: nn.Module
+    slots: tuple[Slot, ...]
+    executed: tuple[Slot, ...] = ()
+    batch: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Prescription:
+    """What a scheme prescribes for one tensor: standard deviation, gain, and a remark for the report.
+
+    The gain is the factor from the root mean square of the layer's input to that of its output.
+    """
+
+    std: float | None
+    gain: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One tensor of a scheme's plan: with a prescription, or with the reason why there is none."""
+
+    layer: str
+    parameter: str
+    tensor: Tensor | None
+    slot: Slot | None = None
+    prescription: Prescription | None = None
+    refusal: str = ""

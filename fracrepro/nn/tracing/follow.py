@@ -1,0 +1,243 @@
+"""What follows each layer, read off the recorded calls of a run.
+
+The rules are those of book/initialize.md; the tables below name the functions of torch that they speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn import Parameter
+
+from fracrepro.nn.activations import DROPOUTS, call_law
+from fracrepro.nn.tracing.record import Node
+from fracrepro.theory.activations import Activation, Dropout, Linear
+
+__all__ = ["LAYERS", "Following", "Place", "following", "is_layer"]
+
+LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
+# Layers that no scheme serves.
+BLOCKS = {
+    *("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+    *("bilinear", "multi_head_attention_forward"),
+}
+PRODUCTS = {
+    *("matmul", "mm", "mv", "bmm", "baddbmm", "addmm", "einsum", "tensordot", "sparse_mm", "spmm"),
+    "scaled_dot_product_attention",
+}
+# A function that leaves the law of what comes after it alone: it moves numbers, averages them, or rescales.
+NORMALIZATIONS = {
+    *("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"),
+    *("local_response_norm", "normalize"),
+}
+POOLS = {
+    *(f"{kind}_pool{d}d" for kind in ("max", "avg", "lp", "adaptive_max", "adaptive_avg") for d in (1, 2, 3)),
+    *("max", "amax", "mean", "sum", "interpolate", "upsample"),
+}
+MOVES = {
+    *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze"),
+    *("permute", "transpose", "t", "T", "mT", "swapaxes", "swapdims", "movedim", "moveaxis", "contiguous"),
+    *("clone", "detach", "data", "to", "type", "type_as", "float", "double", "half", "bfloat16", "cpu"),
+    *("cuda", "pin_memory", "expand", "expand_as", "repeat", "repeat_interleave", "tile", "roll", "flip"),
+    *("pad", "constant_pad_nd", "chunk", "split", "tensor_split", "unbind", "select", "narrow", "getitem"),
+    *("setitem", "index_select", "gather", "take_along_dim", "masked_fill", "cat", "concat", "concatenate"),
+    *("stack", "hstack", "vstack", "dstack", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
+    *("unfold", "fold", "neg", "index_add", "index_copy", "index_put", "scatter", "scatter_add"),
+    *("scatter_reduce",),
+}
+SUMS = {"add", "sub", "lerp"}
+FACTORS = {"mul", "div", "multiply", "divide"}
+
+
+@dataclass(frozen=True)
+class Following:
+    """What happens to a tensor next: an activation, nothing, or something without a law.
+
+    Attributes:
+        law: the activation, None for none.
+        dropouts: probabilities of the dropouts before the next layer.
+        name: of a function without a law.
+        reason: why there is no law.
+        attention: whether the tensor enters a product with another signal as a whole.
+        notes: what stands between.
+    """
+
+    law: Activation | None = None
+    dropouts: tuple[float, ...] = ()
+    name: str = ""
+    reason: str = ""
+    attention: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def follows(self) -> Activation | None:
+        """The law with its dropouts."""
+        result = self.law
+        for p in self.dropouts:
+            result = Dropout(result or Linear(), p)
+        return result
+
+    def noting(self, note: str) -> Following:
+        """The same with one more note."""
+        return self if note in self.notes else replace(self, notes=(note, *self.notes))
+
+
+NOTHING = Following()
+DEAD = Following(reason="its output goes where a run cannot follow it")
+SOME_PATHS = "dropout on some of the paths only: not counted"
+
+
+class Place(NamedTuple):
+    """Where a call of a layer stands."""
+
+    following: Following
+    first: bool
+    last: bool
+
+
+def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]:
+    """Return what follows each call of a layer, by the calls in their order.
+
+    Args:
+        nodes: the calls.
+        complete: whether these are all calls of the run.
+    """
+    for node in nodes:
+        node.layered = any(parent.layered or is_layer(parent) for parent in node.parents)
+    after: dict[Node, Following] = {}
+    drops: dict[Node, tuple[float, ...] | None] = {}
+    feeds: set[Node] = set()  # whose result reaches another layer
+    for node in reversed(nodes):
+        if any(child in feeds or is_layer(child) for child in node.children):
+            feeds.add(node)
+        live = [child for child in node.children if is_layer(child) or after[child] != DEAD]
+        drops[node] = _agreed([_drops(child, drops) for child in live], node.output)
+        after[node] = _combine([_next(child, node, after, drops) for child in node.children], node.output)
+    return {
+        node: Place(_last(after[node], node in feeds, complete), not node.layered, node not in feeds)
+        for node in nodes
+        if is_layer(node)
+    }
+
+
+def is_layer(node: Node) -> bool:
+    """Whether a call applies weights: what comes before it has been followed to its end."""
+    if node.name in PRODUCTS:
+        return node.signal and (
+            any(parent.parametric for parent in node.parents)
+            or any(isinstance(argument, Parameter) for argument in node.args)
+        )
+    return node.name in LAYERS or node.name in BLOCKS
+
+
+def _next(
+    child: Node, node: Node, after: dict[Node, Following], drops: dict[Node, tuple[float, ...] | None]
+) -> Following:
+    """What one use of a tensor does with it."""
+    name, others = child.name, [parent for parent in child.parents if parent.signal and parent is not node]
+    if is_layer(child):
+        return NOTHING
+    law = call_law(child.function, child.args, child.kwargs)
+    if law is not None and not _passes(child):
+        return _with_dropouts(Following(law=law), [drops[child]])
+    if after[child] == DEAD:  # a figure that is printed or stored
+        return DEAD
+    if name in PRODUCTS:
+        with_itself = child.parents.count(node) > 1
+        if with_itself or any(other.layered or is_layer(other) for other in others):
+            return Following(attention=True)
+        return after[child].noting(f"through {name}")
+    if name in SUMS and others:
+        return NOTHING.noting("added to another signal")
+    if _passes(child):
+        return _through(child, after[child])
+    if name in SUMS or (name in FACTORS and not others):
+        return after[child]
+    if name in FACTORS:
+        return Following(name=name, reason="multiplied by another signal, for which there is no law")
+    return Following(name=name, reason=f"followed by {name}, for which there is no law")
+
+
+def _passes(child: Node) -> bool:
+    """Whether a call lets the signal pass; `max` of two tensors is not that over positions."""
+    if child.name == "max" and isinstance(child.argument(1, "other"), Tensor):
+        return False
+    return child.name in MOVES or child.name in NORMALIZATIONS or child.name in POOLS or _drops_out(child)
+
+
+def _drops_out(child: Node) -> bool:
+    return child.name in DROPOUTS.values()
+
+
+def _through(child: Node, rest: Following) -> Following:
+    """What follows a call that lets the signal pass."""
+    if child.name in NORMALIZATIONS or child.name in POOLS:
+        return rest.noting(f"through {child.name}")
+    p = _probability(child)
+    return rest if p is None else _with_dropouts(rest, [(p, *rest.dropouts)])
+
+
+def _probability(child: Node) -> float | None:
+    """The probability of a dropout in training mode."""
+    if not _drops_out(child) or not child.argument(2, "training", True):
+        return None
+    return float(child.argument(1, "p", 0.5)) or None
+
+
+def _drops(child: Node, drops: dict[Node, tuple[float, ...] | None]) -> tuple[float, ...] | None:
+    """The dropouts on the way to the next layer; None where paths differ."""
+    if not _passes(child):
+        return ()
+    p, rest = _probability(child), drops[child]
+    return rest if p is None or rest is None else (p, *rest)
+
+
+def _agreed(paths: list[tuple[float, ...] | None], output: bool) -> tuple[float, ...] | None:
+    distinct = {*paths, ()} if output else set(paths)
+    return distinct.pop() if len(distinct) == 1 else None if distinct else ()
+
+
+def _combine(uses: list[Following], output: bool) -> Following:
+    """All uses of one tensor: attention first, then the signal that goes on as it is, then activations."""
+    if output:
+        uses = [*uses, NOTHING]
+    uses = [use for use in uses if use != DEAD]
+    if not uses:
+        return DEAD
+    attention = [use for use in uses if use.attention]
+    plain = [use for use in uses if use.law is None and not use.reason]
+    refused = [use for use in uses if use.reason]
+    if attention:
+        return attention[0]
+    if plain:
+        found = _with_dropouts(plain[0], [use.dropouts for use in plain])
+        return found if len(plain) == len(uses) else found.noting("goes on without the activation too")
+    if refused:
+        return refused[0]
+    laws = list(dict.fromkeys(use.law for use in uses))
+    if len(laws) > 1:
+        named = " and by ".join(map(repr, laws))
+        return Following(name=named, reason=f"followed by {named}; a weight has one scale")
+    return _with_dropouts(uses[0], [use.dropouts for use in uses])
+
+
+def _with_dropouts(found: Following, paths: list[tuple[float, ...] | None]) -> Following:
+    """The dropouts that all paths share; they count for nothing where paths differ."""
+    dropouts = paths[0]
+    if dropouts is None or any(path != dropouts for path in paths):
+        return replace(found, dropouts=()).noting(SOME_PATHS)
+    if any(p >= 1.0 for p in dropouts):
+        return Following(name="dropout", reason="followed by dropout with p = 1, which leaves nothing")
+    return replace(found, dropouts=dropouts)
+
+
+def _last(found: Following, feeds: bool, complete: bool) -> Following:
+    """At the last layer a function without a law is an output function, and nothing follows."""
+    if found == DEAD and complete:
+        return NOTHING.noting("its output is not used")
+    if feeds or not found.name:
+        return found
+    return Following(notes=(*found.notes, f"{found.name} at the output"))

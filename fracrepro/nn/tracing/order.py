@@ -1,0 +1,112 @@
+"""What follows each layer, read off the order in which a model's modules were registered.
+
+In a sequence of modules that is the order of execution; elsewhere it is a guess, and a function that is no
+module is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.pooling import (
+    _AdaptiveAvgPoolNd,
+    _AdaptiveMaxPoolNd,
+    _AvgPoolNd,
+    _LPPoolNd,
+    _MaxPoolNd,
+)
+
+from fracrepro.nn.activations import law
+from fracrepro.nn.tracing.follow import Following, Place
+from fracrepro.theory.activations import Activation, Dropout, Linear
+
+__all__ = ["NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
+
+# Taken as a whole: what is inside is no layer of its own.
+BLOCKS = (nn.MultiheadAttention, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase)
+NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+POOLS = (_MaxPoolNd, _AvgPoolNd, _LPPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, nn.Upsample)
+MOVES = (
+    *(nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.Fold, nn.Unfold),
+    *(
+        getattr(nn, f"{kind}Pad{d}d")
+        for kind in ("Constant", "Zero", "Reflection", "Replication", "Circular")
+        for d in (1, 2, 3)
+    ),
+)
+UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
+
+
+class _Step(NamedTuple):
+    """A module without steps of its own, and whether it runs in this place for certain."""
+
+    module: nn.Module
+    certain: bool
+
+
+def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
+    """Return what follows each linear layer and convolution, once for each place where it stands."""
+    steps = list(_steps(model, certain=True))
+    layers = [k for k, step in enumerate(steps) if is_layer(step.module)]
+    places = []
+    for k in layers:
+        end = next((j for j in range(k + 1, len(steps)) if _applies_weights(steps[j].module)), len(steps))
+        last = k == layers[-1]
+        found = _scan([step.module for step in steps[k + 1 : end]], last)
+        certain = all(step.certain for step in steps[k : end + 1])
+        if found.law is None and not found.reason and not certain and not last:
+            found = found.noting(UNSEEN)
+        places.append((steps[k].module, Place(found, first=k == layers[0], last=last)))
+    return places
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module is a layer that schemes serve."""
+    return isinstance(module, (nn.Linear, _ConvNd))
+
+
+def _applies_weights(module: nn.Module) -> bool:
+    """Whether a module is any layer, known or not: it has a matrix of parameters."""
+    return is_layer(module) or any(parameter.ndim > 1 for parameter in module.parameters())
+
+
+def _steps(module: nn.Module, certain: bool) -> Iterator[_Step]:
+    """The modules in their order, taken apart down to those that are layers, laws or leaves."""
+    if is_layer(module) or isinstance(module, BLOCKS) or not module._modules:
+        yield _Step(module, certain)
+        return
+    in_order = type(module).forward is nn.Sequential.forward
+    for child in module._modules.values():  # not children(), which leaves out what stands there twice
+        if child is not None:
+            yield from _steps(child, certain and in_order)
+
+
+def _scan(modules: Sequence[nn.Module], last: bool) -> Following:
+    """What stands between a layer and the next one."""
+    activation: Activation | None = None
+    dropouts: list[float] = []
+    notes: list[str] = []
+    for module in modules:
+        if isinstance(module, MOVES):
+            continue
+        kind, found = type(module).__name__, law(module)
+        if isinstance(module, (*NORMALIZATIONS, *POOLS)):
+            notes += [f"through {kind}"] if activation is None else []
+        elif isinstance(found, Dropout) and isinstance(found.activation, Linear):
+            dropouts.append(found.p)
+        elif isinstance(found, Linear):
+            continue
+        elif activation is not None:
+            break
+        elif found is not None:
+            activation = found
+        elif last:
+            notes.append(f"{kind} at the output")
+            break
+        else:
+            return Following(name=kind, reason=f"followed by {kind}, for which there is no law")
+    return Following(law=activation, dropouts=tuple(dropouts), notes=tuple(notes))

@@ -1,0 +1,146 @@
+"""One run of a model, recorded as a graph of the torch functions that it calls.
+
+The run is a real one, so that control flow, functional activations and in-place functions are what they are
+in training; nothing is assumed about how the model is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fracrepro.errors import ArgumentError
+from fracrepro.nn.activations import function_name
+from fracrepro.nn.tracing.preserve import preserved
+
+__all__ = ["Node", "record", "run"]
+
+
+@dataclass(eq=False)
+class Node:
+    """One call that made tensors, or one input of the model (then without a function)."""
+
+    name: str
+    function: Any = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    parents: list[Node] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
+    signal: bool = False
+    """Whether it depends on the input of the model."""
+    parametric: bool = False
+    """Whether it is made of parameters, without the input."""
+    layered: bool = False
+    """Whether the input has passed a layer before."""
+    output: bool = False
+    """Whether the model returns it."""
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument that may come by position or by name."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+
+def record(model: nn.Module, batch: Any) -> tuple[list[Node], bool]:
+    """Run `model` on `batch` in training mode; return its calls in their order, and whether these are all.
+
+    The model and all global generators are left as they were.
+
+    Args:
+        model: any module.
+        batch: its only argument, a tuple of its arguments, or a dictionary of named ones.
+
+    Raises:
+        ArgumentError: when the model does not accept the batch.
+    """
+    recorder = _Recorder(batch, known={id(tensor) for tensor in model.buffers()})
+    with preserved(model), torch.enable_grad():
+        model.train()
+        try:
+            with recorder:
+                result = run(model, batch)
+        except Exception as error:  # whatever a model raises, the batch is what it was given
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            shapes = _described(batch)
+            raise ArgumentError(f"batch = {shapes}: the model does not run on it: {first}") from error
+    for tensor in _tensors(result, deep=True):
+        if id(tensor) in recorder.made:
+            recorder.made[id(tensor)].output = True
+        else:
+            recorder.complete = False
+    return recorder.nodes, recorder.complete
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """Call a model with a batch: one argument, a tuple of arguments, or a dictionary of named ones."""
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    if isinstance(batch, Mapping):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, (tuple, list)) else model(batch)
+
+
+class _Recorder(TorchFunctionMode):
+    """Sees every function of torch while active, and links it to the calls that made its arguments."""
+
+    def __init__(self, batch: Any, known: set[int]) -> None:
+        super().__init__()
+        self.complete = True  # until a tensor appears that nothing here has made
+        self.known = known
+        self.nodes: list[Node] = []
+        self.made: dict[int, Node] = {}
+        self._alive: list[Tensor] = []  # as long as a tensor lives, no other can have its id
+        for tensor in _tensors(batch):
+            self._note(Node("input", signal=True), [tensor])
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = list(_tensors((args, kwargs)))
+        result = func(*args, **kwargs)
+        made = list(_tensors(result))
+        name = function_name(func)
+        if name == "setitem":
+            made = given[:1]
+        if not made or name == "grad":
+            return result
+        self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
+        parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
+        node = Node(name, func, tuple(args), kwargs, parents)
+        node.signal = any(parent.signal for parent in parents)
+        made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
+        node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
+        for parent in dict.fromkeys(parents):
+            parent.children.append(node)
+        self._note(node, made)
+        return result
+
+    def _is_known(self, tensor: Tensor) -> bool:
+        return isinstance(tensor, nn.Parameter) or id(tensor) in self.known
+
+    def _note(self, node: Node, made: Iterable[Tensor]) -> None:
+        self.nodes.append(node)
+        for tensor in made:
+            self.made[id(tensor)] = node
+            self._alive.append(tensor)
+
+
+def _tensors(value: Any, deep: bool = False) -> Iterable[Tensor]:
+    """Every tensor in nested tuples, lists and dictionaries; with `deep` in the attributes of objects too."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(tuple(value.values()), deep)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item, deep)
+    elif deep and hasattr(value, "__dict__"):
+        yield from _tensors(vars(value))
+
+
+def _described(batch: Any) -> str:
+    """The shapes in a batch."""
+    shapes = [f"tensor of shape {tuple(tensor.shape)}" for tensor in _tensors(batch)]
+    return ", ".join(shapes) or repr(batch)

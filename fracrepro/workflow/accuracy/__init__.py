@@ -1,0 +1,1 @@
+"""Measured errors of the laws, for the table on the book's page on numerics."""

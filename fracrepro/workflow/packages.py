@@ -1,0 +1,30 @@
+"""The packages that the extras bring: what a user installs when an import fails."""
+
+from __future__ import annotations
+
+from fracrepro.errors import MissingPackageError
+
+# The extra that brings each package, by the name under which it is imported; pip's name where it differs.
+_NN = ("torch", "pandas", "tqdm", "pooch", "requests", "sklearn")
+_BOOK = (
+    "yaml",
+    "papermill",
+    "nbclient",
+    "IPython",
+    "matplotlib",
+    "seaborn",
+    "mpmath",
+    "dask",
+    "distributed",
+    "psutil",
+)
+EXTRAS = dict.fromkeys(_NN, "nn") | dict.fromkeys(_BOOK, "book")
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel"}
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """Return what a failed import lacks, or None where no extra would bring it: then it is a defect."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingPackageError(DISTRIBUTIONS.get(package, package), EXTRAS[package])
