@@ -186,7 +186,7 @@ def draw_slopes(z: Tensor, activation: Activation, generator: torch.Generator | 
 
 def _runs_as(thing: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is of that kind and has not got a forward of its own."""
-    return isinstance(thing, kind) and type(thing).forward is kind.forward
+    return isinstance(thing, kind) and getattr(type(thing), "forward", None) is kind.forward
 
 
 def _fields(known: type[Activation]) -> dict[str, Any]:

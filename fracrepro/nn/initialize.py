@@ -6,8 +6,9 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -16,12 +17,10 @@ from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import schemes
 from fracrepro.nn.schemes.base import Scheme
-from fracrepro.nn.schemes.plan import Entry, Plan
+from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
 from fracrepro.nn.tracing.order import UNSEEN, is_layer
-
-if TYPE_CHECKING:
-    import pandas as pd
+from fracrepro.theory.activations import Activation, Linear, activation, check_activation
 
 __all__ = ["initialize_"]
 
@@ -47,6 +46,7 @@ def initialize_(
     generator: torch.Generator | None = None,
     bias: Literal["zero", "keep"] = "zero",
     include: Include | None = None,
+    last: str | Activation = "linear",
     untreatable: Literal["raise", "keep"] = "raise",
     **options: Any,
 ) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def initialize_(
     The scheme sees each linear layer and convolution with its fans and the activation that follows it.
     With a batch, what follows is seen in one run of the model in training mode; without one, or where that
     run does not come by, it is read off the order of the modules.
-    Where nothing follows, as after the last layer, the layer counts as linear.
+    Where nothing follows, the layer counts as linear; after the last layer `last` may say otherwise.
     Everything is planned and checked before the first parameter changes, and all but the weights and biases
     that the report names stays as it was: modes, buffers, ``.grad``, hooks, and the global generators if
     `generator` is given.
@@ -67,6 +67,7 @@ def initialize_(
         generator: source of the draws; None takes torch's global one, as `torch.nn.init` does.
         bias: ``"zero"`` sets the biases of the layers that are initialized to zero, ``"keep"`` keeps them.
         include: is called with the name and the module of each layer; False leaves it alone.
+        last: the activation that counts as following the last layers where none does, or its name.
         untreatable: ``"raise"`` refuses a model with a layer that the scheme cannot serve, ``"keep"`` leaves
             that layer alone.
         **options: options of the scheme, where `scheme` is a name.
@@ -79,9 +80,9 @@ def initialize_(
         What was left alone has NaN there, no scheme, and a note that says why.
 
     Raises:
-        ArgumentError: before anything changes, for an unknown scheme or option, a model without parameters or
-            with parameters on the meta device, a batch that the model does not accept, and a layer that the
-            scheme cannot serve.
+        ArgumentError: before anything changes, for an unknown scheme, option or activation, a model without
+            parameters or with parameters on the meta device, a batch that the model does not accept, and a
+            layer that the scheme cannot serve.
 
     Source:
         The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
@@ -94,8 +95,12 @@ def initialize_(
     chosen = _scheme(scheme, options)
     parameters = _parameters(model)
     _check(chosen, batch, generator, bias, include, untreatable)
+    output = activation(last) if isinstance(last, str) else check_activation("last", last)
     found = find(model, batch)
-    left = {key: why for key, each in parameters.items() if (why := _left_alone(each, found, include))}
+    if not isinstance(output, Linear):
+        found.slots = {key: _ends_with(slot, output) for key, slot in found.slots.items()}
+    used = {*found.slots, *(id(slot.bias) for slot in found.slots.values())}
+    left = {key: why for key, each in parameters.items() if (why := _left_alone(each, found, used, include))}
     slots = {
         key: replace(found.slots[key], layer=each.layer, parameter=each.name, module=each.module)
         for key, each in parameters.items()
@@ -109,7 +114,7 @@ def initialize_(
         raise ArgumentError(_refusal(chosen, refused))
     filled = [entry for entry in entries if not entry.refusal]
     biases = [] if bias == "keep" else _biases(filled, left)
-    _warn_of_unseen(filled)
+    _warn(filled, refused)
     _carry_out(chosen, plan, filled, biases, generator)
     left |= {id(entry.tensor): f"left alone: {entry.refusal}" for entry in refused}
     return _report(chosen, parameters, found, left, filled, biases)
@@ -163,7 +168,17 @@ def _check(
         raise ArgumentError(f"batch = None: the scheme {scheme.name!r} needs one")
 
 
-def _left_alone(parameter: _Parameter, found: Found, include: Include | None) -> str:
+def _ends_with(slot: Slot, output: Activation) -> Slot:
+    """The slot with this activation behind it, if it is a last one without any."""
+    bare = slot.last and slot.follows is None and not slot.reason
+    return (
+        replace(slot, follows=output, note="; ".join(filter(None, [slot.note, "by choice"])))
+        if bare
+        else slot
+    )
+
+
+def _left_alone(parameter: _Parameter, found: Found, used: set[int], include: Include | None) -> str:
     """Why no scheme may fill a parameter; empty if one may."""
     key, tensor = id(parameter.tensor), parameter.tensor
     if include is not None and not include(parameter.layer, parameter.module):
@@ -176,7 +191,7 @@ def _left_alone(parameter: _Parameter, found: Found, include: Include | None) ->
         return f"{tensor.dtype}: no law"
     if tensor.numel() == 0:
         return "empty"
-    if key in found.slots or key in {id(slot.bias) for slot in found.slots.values()}:
+    if key in used:
         return ""
     if is_layer(parameter.module):
         return "its weight is left alone" if parameter.name == "bias" else "a weight is computed from it"
@@ -200,8 +215,10 @@ def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
     )
 
 
-def _warn_of_unseen(filled: Iterable[Entry]) -> None:
-    """Warn where the order of the modules may hide an activation."""
+def _warn(filled: Sequence[Entry], refused: Sequence[Entry]) -> None:
+    """Warn where there is nothing to initialize, and where the order of modules may hide an activation."""
+    if not filled and not refused:
+        warnings.warn("nothing is initialized; the notes of the report say why", UserWarning, stacklevel=3)
     unseen = [entry.layer for entry in filled if entry.slot is not None and UNSEEN in entry.slot.note]
     if unseen:
         names = ", ".join(map(repr, unseen[:3])) + (", …" if len(unseen) > 3 else "")
@@ -238,8 +255,6 @@ def _report(
     biases: Sequence[Tensor],
 ) -> pd.DataFrame:
     """One row a parameter."""
-    import pandas as pd
-
     entries = {id(entry.tensor): entry for entry in filled}
     zeroed = {id(tensor) for tensor in biases}
     owners = {id(slot.bias): key for key, slot in found.slots.items() if slot.bias is not None}

@@ -14,6 +14,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.nn import init, initialize_, schemes
 from fracrepro.nn.schemes.base import NormalScheme, Scheme
 from fracrepro.nn.schemes.plan import Entry, Prescription
+from fracrepro.theory.activations import LeakyReLU
 
 X = torch.linspace(-1, 1, 32).reshape(4, 8)
 
@@ -208,6 +209,20 @@ def test_include_narrows_what_is_touched():
     assert wide.loc[wide["scheme"] != "", "layer"].tolist() == ["0", "0", "2", "2"]
 
 
+def test_an_activation_may_be_assumed_behind_the_last_layer():
+    model = mlp()
+    report = initialize_(model, "kaiming", last="relu", batch=X, generator=seeded())
+    weights = report[report["parameter"] == "weight"]
+    assert weights["follows"].tolist() == ["ReLU()"] * 3
+    assert weights["note"].tolist() == ["", "", "by choice"]
+    np.testing.assert_array_equal(weights["std"], np.sqrt(2) / np.sqrt([8, 16, 16]))
+    leaky = initialize_(model, "kaiming", a=None, last=LeakyReLU(0.5), generator=seeded())
+    assert leaky["follows"][4] == "LeakyReLU(negative_slope=0.5)"
+    # What follows in the model counts more.
+    followed = initialize_(nn.Sequential(nn.Linear(8, 8), nn.ReLU()), last="abs", generator=seeded())
+    assert followed["follows"][0] == "ReLU()"
+
+
 def test_layers_a_scheme_cannot_serve_are_an_error_or_left_alone():
     model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2), nn.Tanh(), nn.Linear(2, 8), nn.ReLU())
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -249,6 +264,8 @@ BAD = [
     (mlp, {"scheme": schemes.make("kaiming"), "a": 0.1}, "a: need no options beside a scheme"),
     (mlp, {"bias": "one"}, "bias = 'one': need one of 'zero', 'keep'"),
     (mlp, {"untreatable": "skip"}, "untreatable = 'skip'"),
+    (mlp, {"last": "rleu"}, "activation = 'rleu': need one of .*; did you mean 'relu'"),
+    (mlp, {"last": None}, "last = None: need an activation"),
     (mlp, {"generator": 0}, "generator = 0: need a torch.Generator"),
     (mlp, {"include": "0"}, "include = '0': need a function"),
     (

@@ -1,6 +1,8 @@
 """What follows a layer: one test for each rule of book/initialize.md, with a batch and without."""
 
+import doctest
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,6 +78,7 @@ FUNCTIONS = [
     (F.gelu, "gelu"),
     (lambda h: h.clamp(-1, 1), "clamp"),
     (lambda h: torch.max(h, torch.tensor(0.5)), "max"),
+    (lambda h: h.view(4, 4, 2).max(-1).values.repeat(1, 2), "max"),
 ]
 
 
@@ -526,6 +529,22 @@ def test_empty_and_integer_parameters_are_left_alone():
     assert "no law" in rows(complicated, None)["0.weight"].note
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_compiled_models_are_seen_through_or_left_alone():
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    assert follows(torch.compile(model), X, "_orig_mod.0.weight") == RELU  # compiled only when it is called
+    scripted = nn.Sequential(nn.Linear(8, 8), torch.jit.script(model))
+    assert "TorchScript" in rows(scripted)["1.0.weight"].note
+
+
+def test_a_model_without_anything_to_initialize_is_a_warning():
+    for model in (nn.Embedding(3, 2), nn.LayerNorm(3), nn.Linear(3, 2).requires_grad_(False)):
+        with pytest.warns(UserWarning, match="nothing is initialized"):
+            report = initialize_(model)
+        assert (report["scheme"] == "").all()
+        assert (report["note"] != "").all()
+
+
 def test_several_inputs_may_come_by_name_or_in_order():
     model = Net(lambda m, x, y: m.c(torch.relu(m.a(x) + m.b(y))), **layers(3))
     assert rows(model, (X, X))["a.weight"].note == "added to another signal"
@@ -539,6 +558,13 @@ def test_several_inputs_may_come_by_name_or_in_order():
             return {"logits": torch.relu(self.a(pixels) * scale)}
 
     assert follows(Named(), {"pixels": X, "scale": 2.0}) == RELU
+
+
+def test_the_examples_in_the_book_say_what_happens():
+    page = Path(__file__).resolve().parents[2] / "book" / "initialize.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert tried > 8
+    assert failed == 0
 
 
 def test_control_flow_is_followed_as_it_runs():

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from torch import Tensor
 from torch.nn import Parameter
 
 from fracrepro.nn.activations import DROPOUTS, call_law
@@ -35,7 +34,7 @@ NORMALIZATIONS = {
 }
 POOLS = {
     *(f"{kind}_pool{d}d" for kind in ("max", "avg", "lp", "adaptive_max", "adaptive_avg") for d in (1, 2, 3)),
-    *("max", "amax", "mean", "sum", "interpolate", "upsample"),
+    *("mean", "sum", "interpolate", "upsample"),
 }
 MOVES = {
     *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze"),
@@ -162,9 +161,7 @@ def _next(
 
 
 def _passes(child: Node) -> bool:
-    """Whether a call lets the signal pass; `max` of two tensors is not that over positions."""
-    if child.name == "max" and isinstance(child.argument(1, "other"), Tensor):
-        return False
+    """Whether a call lets the signal pass."""
     return child.name in MOVES or child.name in NORMALIZATIONS or child.name in POOLS or _drops_out(child)
 
 

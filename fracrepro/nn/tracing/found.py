@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
@@ -23,6 +24,7 @@ KINDS: dict[tuple[type[nn.Module], ...], str] = {
     (nn.RNNBase, nn.RNNCellBase): "recurrent: no law",
     order.NORMALIZATIONS: "normalization: no law",
     (ParametrizationList,): "a weight is computed from it",
+    (torch.jit.ScriptModule,): "compiled by TorchScript: its layers cannot be seen",
 }
 
 

@@ -79,7 +79,7 @@ def _steps(module: nn.Module, certain: bool) -> Iterator[_Step]:
     if is_layer(module) or isinstance(module, BLOCKS) or not module._modules:
         yield _Step(module, certain)
         return
-    in_order = type(module).forward is nn.Sequential.forward
+    in_order = getattr(type(module), "forward", None) is nn.Sequential.forward
     for child in module._modules.values():  # not children(), which leaves out what stands there twice
         if child is not None:
             yield from _steps(child, certain and in_order)
