@@ -23,7 +23,7 @@ def load(name: str) -> Dataset:
     """Return a data set, from ``$FRACREPRO_DATA``, the user's cache, or a download, verified.
 
     Args:
-        name: one of :data:`NAMES`; ``"digits"``, scikit-learn's 8×8 digits, needs no network.
+        name: one of `NAMES`; ``"digits"``, scikit-learn's 8×8 digits, needs no network.
 
     Raises:
         ArgumentError: for an unknown name.
@@ -45,7 +45,7 @@ def fetch(name: str) -> Path:
     """Download a data set into the user's cache, unless it is there already, and return its folder.
 
     Args:
-        name: of a set that is not bundled, one of :data:`SOURCES`.
+        name: one of `NAMES` that is not bundled with a package.
 
     Raises:
         ArgumentError: for an unknown name, or one that is bundled and not downloaded.
@@ -67,7 +67,7 @@ def verify(name: str) -> str:
     """Read and check a data set that is on this machine, without downloading; return its digest.
 
     Args:
-        name: one of :data:`NAMES`.
+        name: one of `NAMES`.
 
     Raises:
         ArgumentError: for an unknown name.

@@ -53,6 +53,9 @@ class LayerGradients:
 
         Returns:
             Shape (draws, n_out·n_in).
+
+        Raises:
+            ArgumentError: for numbers outside these ranges.
         """
         batch_size, draws = integer("batch_size", batch_size, "[1, inf)"), integer("draws", draws, "[1, inf)")
         mean = self.mean()
@@ -71,7 +74,18 @@ class LayerGradients:
 
         What `noise` shows and this does not is due to the law and not to unequal or dependent coordinates.
 
-        Args and returns: as :meth:`noise`.
+        Args:
+            batch_size: at least 1.
+            draws: number of vectors, at least 1.
+            generator: source of the draws, on the CPU wherever the gradients are.
+
+        Returns:
+            Shape (draws, n_out·n_in).
+
+        Raises:
+            ArgumentError: for numbers outside these ranges.
+
+        Source: our choice of a control, page 11.
         """
         batch_size, draws = integer("batch_size", batch_size, "[1, inf)"), integer("draws", draws, "[1, inf)")
         n, mean = len(self.inputs), self.mean()
@@ -90,6 +104,8 @@ class LayerGradients:
 
         Returns:
             Shape (n_out·n_in,), NaN for a weight whose gradient is the same for all images.
+
+        Source: derived on page 11, prop-kurtosis.
         """
         h, delta = self.inputs.double(), self.deltas.double()
         # (δ h)^p = δ^p h^p: raw moments are matrix products too.
@@ -137,7 +153,15 @@ def layer_gradients(
 ) -> LayerGradients:
     """Return the gradients of each image for the weights of one layer, counted from 0.
 
-    Args and errors: as :func:`gradient_norms`; `layer` in [0, depth - 1].
+    Args:
+        network: fully connected.
+        parameters: as in :func:`gradient_norms`.
+        images: as there.
+        labels: as there.
+        layer: in [0, depth - 1].
+
+    Raises:
+        ArgumentError: for a network with convolutions, and a layer outside that range.
     """
     layer = integer("layer", layer, f"[0, {network.depth - 1}]")
     inputs, deltas = [], []
@@ -150,7 +174,17 @@ def layer_gradients(
 
 
 def mean_loss(network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy, float64 of shape (); arguments and errors as :func:`gradient_norms`."""
+    """Return the mean cross-entropy of images, float64 of shape ().
+
+    Args:
+        network: fully connected.
+        parameters: as in :func:`gradient_norms`.
+        images: as there.
+        labels: as there.
+
+    Raises:
+        ArgumentError: for a network with convolutions.
+    """
     total = torch.zeros((), dtype=torch.float64, device=images.device)
     for first in range(0, len(images), CHUNK):
         window = slice(first, first + CHUNK)
