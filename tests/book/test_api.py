@@ -38,7 +38,7 @@ INTERNAL = {
     "fracrepro.workflow.execution": "behind `fracrepro run`",
     "fracrepro.workflow.newpage": "behind `fracrepro new-page`",
     "fracrepro.workflow.notebooks": "behind `fracrepro run`",
-    "fracrepro.workflow.numerics_table": "behind `fracrepro build`",
+    "fracrepro.workflow.accuracy": "behind `fracrepro build`",
     "fracrepro.workflow.options": "behind `fracrepro run`",
     "fracrepro.workflow.packages": "behind the command line",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
