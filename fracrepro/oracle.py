@@ -208,7 +208,7 @@ def mixture_moment(
     """Return E[R^s; R > 0] for fixed slopes, as a sum over the numbers of neurons on either side.
 
     With n slopes a and m slopes b, the larger in absolute value being a,
-    E R^s = |a|^s E χ_(n+m)^s ₂F₁(-s/2, m/2; (n+m)/2; 1 - b²/a²).
+    ``E R^s = |a|^s E χ_(n+m)^s ₂F₁(-s/2, m/2; (n+m)/2; 1 - b²/a²)``.
     Any s, complex ones included, for which the moment is finite; with `fewest`, over the layers that keep so
     many neurons alive.
 

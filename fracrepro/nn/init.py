@@ -49,7 +49,7 @@ def fractional_normal_(
     everything that function accepts and the theory has a law for.
 
     Args:
-        tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
+        tensor: weights of shape ``(n_out, n_in)`` or ``(n_out, n_in, *kernel)``, changed in place.
         s: preserved order in [0, 2]; 0 preserves the mean of the log-norm, 2 is Kaiming.
         a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` keeps the forward moment, ``"fan_out"`` the backward one.
@@ -94,7 +94,7 @@ def random_walk_normal_(
     The first is their numerical fit of the scale that keeps the mean of the log-norm.
 
     Args:
-        tensor: weights of shape (n_out, n_in) or (n_out, n_in, *kernel), changed in place.
+        tensor: weights of shape ``(n_out, n_in)`` or ``(n_out, n_in, *kernel)``, changed in place.
         a: negative slope, used with ``"leaky_relu"`` only; at 0 the gain is √2, as in the authors' code;
             None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``: which fan enters.
@@ -141,7 +141,7 @@ def fractional_std(
     That is a heuristic: neighbouring outputs share weights and inputs, so they are not independent.
 
     Args:
-        shape: (n_out, n_in) or (n_out, n_in, *kernel), all sizes at least 1.
+        shape: ``(n_out, n_in)`` or ``(n_out, n_in, *kernel)``, all sizes at least 1.
         s: order in [0, 2].
         a: negative slope, used with ``"leaky_relu"`` only; None is torch's 0.01.
         mode: ``"fan_in"`` or ``"fan_out"``.

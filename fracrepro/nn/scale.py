@@ -23,7 +23,9 @@ __all__ = [
     "without_dropout",
 ]
 
+#: Which fan scales the variance, as in ``torch.nn.init``.
 Mode = Literal["fan_in", "fan_out"]
+#: The modes by name.
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 

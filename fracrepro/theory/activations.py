@@ -234,7 +234,7 @@ class RReLU(Activation):
 
 @dataclass(frozen=True)
 class Abs(Activation):
-    """The absolute value, φ(z) = |z|: slope -1 below zero.
+    """The absolute value, ``φ(z) = |z|``: slope -1 below zero.
 
     Source:
         None; its law is derived on page 02, thm-moment, and is the linear network's.

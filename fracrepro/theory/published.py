@@ -18,7 +18,9 @@ MEANINGS: dict[Formula, str] = {
     "derived": "its expansion to second order in 1/n, for any activation",
     "published": "the expansion in the authors' training scripts, for linear, ReLU and leaky ReLU networks",
 }
+#: The names of the formulas for the variance, exact and expanded.
 FORMULAS: tuple[Formula, ...] = get_args(Formula)
+#: The names of the expansions alone.
 EXPANSIONS: tuple[Expansion, ...] = get_args(Expansion)
 # The networks that the scripts initialize, by activation and weights.
 _ACTIVATIONS = ("linear", "relu", "leaky_relu")

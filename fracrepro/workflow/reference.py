@@ -102,21 +102,23 @@ def skip_private(app: Sphinx, what: str, name: str, obj: Any, skip: bool, option
 
 def name_entries(app: Sphinx, doctree: nodes.document) -> None:
     """Show the names of ``import fracrepro as fr`` as they are called, and give each entry a source link."""
-    for signature in doctree.findall(addnodes.desc_signature):
-        if signature.parent["domain"] != "py" or "module" not in signature:
+    domain: Any = app.env.get_domain("py")
+    for entry in doctree.findall(addnodes.desc):
+        signatures = [node for node in entry if isinstance(node, addnodes.desc_signature)]  # one an overload
+        first = signatures[0]
+        if entry["domain"] != "py" or "module" not in first:
             continue
-        module, name = signature["module"], signature["fullname"]
+        module, name = first["module"], first["fullname"]
         if name in fracrepro.__all__ and f"{module}.{name}" == target(f"fracrepro.{name}"):
-            for prefix in signature.findall(addnodes.desc_addname):
-                prefix.children = [nodes.Text("fr.")]
-            short = f"fracrepro.{name}"
-            signature["ids"].append(short)
-            domain = app.env.get_domain("py")
-            domain.note_object(short, signature.parent["objtype"], signature["ids"][0], aliased=True)  # type: ignore[attr-defined]
-        if not any(signature.findall(viewcode_anchor)):  # viewcode knows functions and classes alone
+            for node in signatures:
+                for prefix in node.findall(addnodes.desc_addname):
+                    prefix.children = [nodes.Text("fr.")]
+            domain.note_object(f"fracrepro.{name}", entry["objtype"], first["ids"][0], aliased=True)
+            first["ids"].append(f"fracrepro.{name}")
+        if not any(first.findall(viewcode_anchor)):  # viewcode knows functions and classes alone
             page = f"{OUTPUT_DIRNAME}/{module.replace('.', '/')}"
             owner = name.rpartition(".")[0]
-            signature += viewcode_anchor(reftarget=page, refid=owner, refdoc=app.env.docname)
+            first += viewcode_anchor(reftarget=page, refid=owner, refdoc=app.env.docname)
 
 
 def list_pages(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
+import sys
 import typing
 import warnings
 from dataclasses import dataclass
@@ -41,13 +43,13 @@ class Binding:
 
     @property
     def target(self) -> str:
-        """The full name under which the object is defined; for a constant that by which it was reached."""
+        """The full name under which the object is defined."""
         held = _function(self.held)
         if inspect.ismodule(held):
             return str(held.__name__)
         if inspect.isclass(held) or inspect.isroutine(held):
             return f"{held.__module__}.{held.__qualname__}"
-        return self.path
+        return _home(self.path, held)
 
 
 def target(path: str) -> str | None:
@@ -215,6 +217,17 @@ class _Scanner(ast.NodeVisitor):
 
     def _offset(self, line: int, column: int) -> int:
         return len((b"".join(self.lines[: line - 1]) + self.lines[line - 1][:column]).decode())
+
+
+def _home(path: str, constant: Any) -> str:
+    """The full name of a constant in the module that assigns it; `path` where none is found."""
+    name = path.rpartition(".")[2]
+    assigned = re.compile(rf"^{name}\b[^=\n(]*=", flags=re.MULTILINE)
+    for module, content in list(sys.modules.items()):
+        here = module.split(".")[0] == _ROOT and vars(content).get(name) is constant
+        if here and assigned.search(inspect.getsource(content)):
+            return f"{module}.{name}"
+    return path
 
 
 def _function(held: Any) -> Any:

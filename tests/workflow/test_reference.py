@@ -49,8 +49,8 @@ API = """
 Reference
 =========
 
-.. automodule:: fracrepro.theory.layer
-   :members:
+.. py:currentmodule:: fracrepro.theory.layer
+.. py:function:: moment(s, width, activation)
 
 .. automodules:: toys
 """

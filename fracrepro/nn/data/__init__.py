@@ -16,6 +16,7 @@ from fracrepro.nn.data.base import DataError, Dataset, Source
 __all__ = ["NAMES", "DataError", "Dataset", "fetch", "load", "status", "verify"]
 
 SOURCES: dict[str, Source] = {"mnist": mnist.SOURCE, "cifar10": cifar10.SOURCE}
+#: The data sets by name; the first needs no download.
 NAMES = ("digits", *SOURCES)
 
 

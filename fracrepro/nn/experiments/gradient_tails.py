@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "GRADIENT_TAILS", "STAGES", "GradientTails"]
 
+#: When the gradients are measured: before the first step and after the last.
 STAGES = ("start", "end")
+#: What is measured, in the order of the columns.
 FIGURES = (
     "loss",
     "image_evi",
@@ -310,7 +312,8 @@ def _pooled(vectors: Tensor) -> float:
     return float(torch.tensor(indices).median()) if indices else math.nan
 
 
-GRADIENT_TAILS = GradientTails(  # ours: the authors' network and learning rate
+#: The recorded measurement, ours, with the authors' network and learning rate.
+GRADIENT_TAILS = GradientTails(
     name="gradient_tails",
     dataset=MNIST.dataset,
     network=MNIST.network,

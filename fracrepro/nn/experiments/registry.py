@@ -10,6 +10,7 @@ from fracrepro.nn.experiments.sweep import SWEEPS
 
 __all__ = ["EXPERIMENTS", "experiment"]
 
+#: Every experiment with a record, by name.
 EXPERIMENTS: dict[str, Experiment] = {**PROTOCOLS, **SWEEPS, GRADIENT_TAILS.name: GRADIENT_TAILS}
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AXES", "SWEEPS", "Sweep"]
 
+#: The settings that a sweep can vary, in the order of the columns.
 AXES = ("depth", "width", "negative_slope", "learning_rate", "batch_size")
 _OF_THE_NETWORK = AXES[:3]
 
@@ -150,6 +151,7 @@ def _mnist(name: str, *axes: tuple[str, tuple[float, ...]]) -> Sweep:
     return Sweep(protocol, (*axes, ("negative_slope", (0.0, 0.01))))
 
 
+#: The recorded sweeps by name: three orders, two slopes, over depth or over width.
 SWEEPS = {
     "mnist_depth": _mnist("mnist_depth", ("depth", (10, 20, 40, 80))),
     "mnist_width": _mnist("mnist_width", ("width", (16, 32, 64, 128))),

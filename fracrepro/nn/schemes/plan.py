@@ -20,7 +20,7 @@ class Slot:
     """One weight and the layer that uses it; a shape alone is enough to ask for a standard deviation.
 
     Args:
-        shape: (n_out, n_in, *kernel) of one group, whatever the order of the tensor's own dimensions.
+        shape: ``(n_out, n_in, *kernel)`` of one group, whatever the order of the tensor's own dimensions.
         follows: the law of what follows the layer, dropout included; None where nothing does, or no law.
         groups: how many layers of this shape stand side by side, as in a grouped convolution.
         stride: of a transposed convolution, per dimension; empty otherwise.

@@ -11,7 +11,8 @@ from fracrepro.nn.training.streams import stream
 
 __all__ = ["PADDING", "augmentation", "crop_and_flip", "normalize", "order"]
 
-PADDING = 4  # pixels of black around an image before it is cropped
+#: Pixels of black around an image before it is cropped.
+PADDING = 4
 
 
 def order(seeds: Sequence[int], epoch: int, n: int) -> Tensor:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "diverged", "train", "training_device"]
 
+#: The columns of every result and record of a training; a sweep adds one for each of its axes.
 COLUMNS = ("experiment", "scheme", "s", "seed", "epoch", *FIGURES)
 
 
