@@ -17,9 +17,12 @@ _BOOK = (
     "dask",
     "distributed",
     "psutil",
+    "sphinx",
+    "docutils",
 )
 EXTRAS = dict.fromkeys(_NN, "nn") | dict.fromkeys(_BOOK, "book")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel"}
+DISTRIBUTIONS |= dict.fromkeys(("sphinx", "docutils"), "jupyter-book")
 
 
 def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:

@@ -33,6 +33,9 @@ WITH_WIDTH = {
     "simulate_stationary": lambda d: simulate_stationary(1, d, RELU, 0.1, 0.1, rng=RNG),
     "goldie_constant": lambda d: goldie_constant(1, d, RELU, 0.1, 0.1, rng=RNG),
     "required_draws": lambda d: fr.required_draws(0.1, 1, 1, d, RELU),
+    "tilted_log_mean": lambda d: fr.tilted_log_mean(1, 0.1, d, RELU),
+    "StationaryLaw": lambda d: fr.StationaryLaw(d, RELU, 0.1, 0.1),
+    "square_moments": lambda d: fr.square_moments(2, d, RELU, 0.1, 0.1),
 }
 BAD_VARIANCES = [0, -1.0, NAN, INF, "1"]
 WITH_VARIANCE = {
@@ -40,6 +43,9 @@ WITH_VARIANCE = {
     "lyapunov_exponent": lambda v: fr.lyapunov_exponent(v, 8, RELU),
     "tail_index": lambda v: fr.tail_index(v, 8, RELU),
     "LogNormLaw": lambda v: fr.LogNormLaw(1, 8, RELU, v),
+    "tilted_log_mean": lambda v: fr.tilted_log_mean(1, v, 8, RELU),
+    "StationaryLaw": lambda v: fr.StationaryLaw(8, RELU, v, 0.1),
+    "square_moments": lambda v: fr.square_moments(2, 8, RELU, v, 0.1),
     "simulate_log_norms": lambda v: fr.simulate_log_norms(1, 1, 8, RELU, v, rng=RNG),
     "simulate_tilted_log_norms": lambda v: fr.simulate_tilted_log_norms(1, 1, 8, RELU, v, s=1, rng=RNG),
 }
@@ -53,6 +59,11 @@ OTHERS = [
     ("s", True, lambda: fr.critical_variance(True, 8, RELU)),
     ("s", 0, lambda: fr.required_draws(0.1, 0, 1, 8, RELU)),
     ("relative_error", 0, lambda: fr.required_draws(0, 1, 1, 8, RELU)),
+    ("s", -1.0, lambda: fr.tilted_log_mean(-1.0, 0.1, 8, RELU)),
+    ("bias_std", 0.0, lambda: fr.StationaryLaw(8, RELU, 0.1, 0.0)),
+    ("variance", 5.0, lambda: fr.StationaryLaw(8, LEAKY, 5.0, 0.1)),
+    ("bias_std", -0.1, lambda: fr.square_moments(2, 8, RELU, 0.1, -0.1)),
+    ("norm", 0.0, lambda: fr.square_moments(2, 8, RELU, 0.1, 0.1, norm=0.0)),
     ("formula", "paper", lambda: fr.expansion_variance(1, 8, RELU, "paper")),
     ("formula", "exact", lambda: fr.expansion_variance(1, 8, RELU, formula="exact")),
     ("source", "paper", lambda: fr.expansion_variance(1, 8, RELU, source="paper")),
