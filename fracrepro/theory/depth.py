@@ -220,7 +220,7 @@ class LogNormLaw:
         return self._mean, self._sd**2, self.depth * third, self.depth * fourth
 
     def berry_esseen_bound(self) -> float:
-        """Return a bound of the largest difference between `cdf` and the normal limit's distribution function.
+        """Return a bound of the largest difference between `cdf` and that of the normal limit.
 
         It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival.
 
