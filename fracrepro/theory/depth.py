@@ -220,7 +220,9 @@ class LogNormLaw:
         return self._mean, self._sd**2, self.depth * third, self.depth * fourth
 
     def berry_esseen_bound(self) -> float:
-        """Return a bound of sup ``|cdf - normal cdf|``: 0.4748 E|ξ|³/(Var ξ)^(3/2)/√k, ξ = log R - E log R.
+        """Return a bound of the largest difference between `cdf` and that of the normal limit.
+
+        It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival.
 
         Raises:
             ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.

@@ -65,16 +65,11 @@ def test_one_relu_neuron_whose_survivors_grow(tmp_path):
     assert not values["rare_rejected"]
 
 
-def test_a_wide_leaky_network_with_a_steep_slope(tmp_path):
-    values = run(
-        tmp_path,
-        activation="leaky_relu",
-        negative_slope="-1",
-        width="4096",
-        s="0.5",
-        depth="2",
-        networks="500",
-    )
+@pytest.mark.parametrize(
+    "chosen", [{"activation": "leaky_relu", "negative_slope": "-1"}, {"activation": "abs"}]
+)
+def test_a_wide_network_of_absolute_values(tmp_path, chosen):
+    values = run(tmp_path, width="4096", s="0.5", depth="2", networks="500", **chosen)
     # Slope -1 is the absolute value, whose norms are those of the linear network.
     moment = math.lgamma(2048.25) - math.lgamma(2048) + 0.25 * math.log(2)
     exact = 0.5 * (math.log(2) + special.digamma(2048)) - moment / 0.5

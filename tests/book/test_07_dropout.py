@@ -64,6 +64,7 @@ def test_survival_and_laws(book):
         {"activation": "rrelu", "width": "3", "s": "2", "p": "0.2", "networks": "2000"},
         {"activation": "relu", "width": "1", "p": "0.95", "s": "0.25", "narrow": "2", "networks": "1000"},
         {"activation": "linear", "width": "4096", "p": "0", "depth": "1", "networks": "2000"},
+        {"activation": "abs", "width": "2", "p": "0.7", "s": "1.5", "narrow": "5", "networks": "2000"},
     ],
 )
 def test_at_the_corners(chosen, tmp_path):

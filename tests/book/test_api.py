@@ -2,15 +2,17 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
 import fracrepro
-from fracrepro.workflow.usage import target
+from fracrepro.workflow.usage import target, uses
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "book" / "api").glob("*.md"))
@@ -183,6 +185,18 @@ def test_names_in_the_code_of_pages_lead_to_entries_and_back(book, site, entries
             if str(link.next_sibling).startswith('<span class="p">('):  # used, not imported
                 back = [a["href"].partition("#")[0] for a in used_on(signature)]
                 assert f"../executed/{name}.html" in back, f"{name}: {link.get_text()}"
+
+
+def test_every_name_that_a_page_shows_has_an_entry(book, entries):
+    for name in book.project.notebook_names():
+        names = {}
+        for cell in json.loads(book.project.notebook_path(name).read_text())["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            used = uses("".join(cell["source"]), names)
+            if "remove-cell" not in cell["metadata"].get("tags", []):
+                wanted = {use.target for use in used if not use.imported}
+                assert {one for one in wanted if one not in entries} <= set(sys.modules), name
 
 
 def test_the_pages_that_an_entry_names_use_it(site, entries):

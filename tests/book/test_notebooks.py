@@ -110,6 +110,7 @@ def test_papermill_alone_runs_a_notebook_as_its_users_expect(tmp_path):
     [
         {"activation": "rrelu", "s": "2"},
         {"activation": "linear", "width": "1"},
+        {"activation": "abs", "width": "3", "s": "0.3"},
         {"activation": "relu", "width": "1", "s": "0.01"},
         {"activation": "leaky_relu", "negative_slope": "-10", "width": "4096", "s": "1.99", "depth": "2"},
     ],

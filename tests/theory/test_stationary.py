@@ -138,6 +138,9 @@ def test_one_layer_and_very_many():
     assert np.abs(law.at_depth(1).sf(x) - exact).max() < 1e-8
     assert np.abs(law.at_depth(1000).sf(x) - law.sf(x)).max() < 1e-10
     assert np.abs(law.at_depth(20).sf(x) - law.sf(x)).max() > 1e-4
+    linear = fr.StationaryLaw(8, RELU, law.variance, law.bias_std, method="linear", step=0.03)
+    assert np.abs(linear.at_depth(20).sf(x) - law.at_depth(20).sf(x)).max() < 5e-4
+    assert linear.at_depth(5).hill_target(0.1) == pytest.approx(law.at_depth(5).hill_target(0.1), rel=2e-3)
 
 
 def test_every_name_of_the_interface_says_the_same():
