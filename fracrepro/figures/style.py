@@ -40,5 +40,14 @@ def use_style() -> None:
 def points_with_intervals(
     axes: Axes, x: Any, estimate: Any, half_width: Any, *, fmt: str = "o", **style: Any
 ) -> None:
-    """Draw a simulation as points with intervals, so that theory can be a line on the same axes."""
+    """Draw a simulation as points with intervals, so that theory can be a line on the same axes.
+
+    Args:
+        axes: where to draw.
+        x: places of the points.
+        estimate: their heights.
+        half_width: half the length of each interval.
+        fmt: the mark, as in ``Axes.errorbar``.
+        style: anything else that ``Axes.errorbar`` takes.
+    """
     axes.errorbar(x, estimate, yerr=half_width, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)

@@ -34,7 +34,12 @@ def table(
 
 
 def protocol_table(recorded: Settings, live: Settings) -> Styler:
-    """Return the settings of two protocols side by side: the record's, and those of a page's own training."""
+    """Return the settings of two trainings side by side: the record's, and those of a page's own.
+
+    Args:
+        recorded: what the record was trained with.
+        live: what the page trains with.
+    """
     import pandas as pd
 
     columns = {"the record": _settings(recorded), "this page": _settings(live)}

@@ -16,6 +16,9 @@ def training_curves(results: pd.DataFrame) -> None:
     """Draw loss and accuracy over the epochs: the mean over runs, and the 95 % Student interval of the mean.
 
     A run whose loss stops being finite is left out from its first epoch on.
+
+    Args:
+        results: what :func:`fracrepro.nn.training.train` returns.
     """
     import matplotlib.pyplot as plt
     import numpy as np
@@ -43,7 +46,12 @@ def training_curves(results: pd.DataFrame) -> None:
 
 
 def paired_points(results: pd.DataFrame, first: str) -> None:
-    """Draw the paired differences in final test accuracy: a point for each seed, and the mean."""
+    """Draw the paired differences in final test accuracy: a point for each seed, and the mean.
+
+    Args:
+        results: what :func:`fracrepro.nn.training.train` returns.
+        first: the scheme that the others are compared with.
+    """
     import matplotlib.pyplot as plt
     import numpy as np
 
@@ -69,7 +77,10 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
 def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
     """Draw a sweep's mean differences with intervals over one axis: a colour an order, a mark a slope.
 
-    `differences` is what `fracrepro.stats.paired.order_differences` returns for that axis and the slope.
+    Args:
+        differences: what :func:`fracrepro.stats.paired.order_differences` returns for `axis` and the slope.
+        axis: the name of the column beside the slope.
+        axes: where to draw.
     """
     values = sorted(differences[axis].unique())
     series = list(differences.groupby(["s", "negative_slope"]))

@@ -159,7 +159,7 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
     Raises:
         ArgumentError: outside these ranges, or if the shapes differ.
 
-    Source: derived on page 05, in the section on simulated networks.
+    Source: derived on page 05, section "Simulated networks against both laws".
 
     >>> kolmogorov_power_bound([0.0], [1.0], 10)   # all observations lie where none should
     1.0

@@ -24,6 +24,8 @@ from fracrepro.theory.published import EXPANSIONS, Expansion, published_variance
 from fracrepro.theory.weights import WeightLaw, Weights
 from fracrepro.theory.weights import law as weight_law
 
+__all__ = ["critical_variance", "expansion_variance", "log_moments", "moment", "preserved_order"]
+
 _LOG_MAX = math.log(np.finfo(float).max)
 
 

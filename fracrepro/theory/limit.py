@@ -20,6 +20,8 @@ from fracrepro.theory.special import log_product
 from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
+__all__ = ["lyapunov_exponent", "tail_index", "tilted_log_mean"]
+
 _LOG_MAX = math.log(np.finfo(float).max)
 # numerics.md: numerics-mixing-depth
 _INFLUENCE, _DEEPEST = 1e-9, 100_000

@@ -41,6 +41,7 @@ def _tanh_slope(z: np.ndarray) -> np.ndarray:
     return 1.0 / np.cosh(np.clip(z, -300.0, 300.0)) ** 2
 
 
+#: The hyperbolic tangent and its derivative: an activation that no law here describes.
 TANH: Pointwise = (np.tanh, _tanh_slope)
 
 

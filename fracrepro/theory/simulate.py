@@ -16,6 +16,8 @@ from fracrepro.theory.numerics.sampling import FactorSampler
 from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
+__all__ = ["required_draws", "simulate_log_norms", "simulate_tilted_log_norms", "stream_log_norms"]
+
 DEPTHS = "[1, 1000000]"
 _COUNTS = "[1, 1000000000000]"
 _POSITIVE = "(0, inf)"

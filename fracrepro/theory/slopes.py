@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 
+__all__ = ["Component", "Slopes"]
+
 # numerics.md: numerics-slope-range
 _SMALLEST, _LARGEST = 1e-100, 1e100
 _RANGE = f"[-{_LARGEST:g}, {_LARGEST:g}]"

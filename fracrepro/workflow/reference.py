@@ -44,6 +44,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("automodules", AutoModules)
     app.connect("autodoc-process-docstring", link_sources, priority=400)  # before napoleon reads sections
     app.connect("autodoc-skip-member", skip_private)
+    app.connect("doctree-read", name_sections, priority=400)  # before Sphinx reads the anchors
     app.connect("doctree-read", name_entries)
     app.connect("doctree-read", find_uses)
     app.connect("doctree-read", link_prose)
@@ -98,6 +99,12 @@ def skip_private(app: Sphinx, what: str, name: str, obj: Any, skip: bool, option
 
 
 # ---- entries ----------------------------------------------------------------------------------------------
+
+
+def name_sections(app: Sphinx, doctree: nodes.document) -> None:
+    """Let a section's own anchor come before its module's, whose dots Sphinx' search stumbles over."""
+    for section in doctree.findall(nodes.section):
+        section["ids"].sort(key=lambda anchor: anchor.startswith("module-"))
 
 
 def name_entries(app: Sphinx, doctree: nodes.document) -> None:

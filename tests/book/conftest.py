@@ -78,11 +78,13 @@ class Reader:
 
     def __init__(self, running, address):
         self.running, self.address, self.trouble = running, address, []
+        self.contexts = {}
 
     @contextlib.contextmanager
     def page(self, path, **options):
         """Open a page and let its formulas be set; foreign requests, failures and complaints are noted."""
-        context = self.running.new_context(**options)
+        key = str(options)  # one context for all pages, so that scripts come out of its cache
+        context = self.contexts[key] = self.contexts.get(key) or self.running.new_context(**options)
         page, note = context.new_page(), self.trouble.append
         page.on("request", lambda r: r.url.startswith((self.address, "data:")) or note(f"foreign {r.url}"))
         page.on("requestfailed", lambda r: note(f"failed {r.url}"))
@@ -92,7 +94,7 @@ class Reader:
         page.goto(f"{self.address}{path}", wait_until="load")
         page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => null)")
         yield page
-        context.close()
+        page.close()
 
 
 @pytest.fixture(scope="module")
@@ -110,4 +112,7 @@ def browser():
 
 @pytest.fixture
 def reader(browser, served):
-    return Reader(browser, served)
+    made = Reader(browser, served)
+    yield made
+    for context in made.contexts.values():
+        context.close()

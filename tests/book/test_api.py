@@ -2,15 +2,17 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
 import fracrepro
-from fracrepro.workflow.usage import target
+from fracrepro.workflow.usage import target, uses
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "book" / "api").glob("*.md"))
@@ -39,6 +41,7 @@ INTERNAL = {
     "fracrepro.workflow.newpage": "behind `fracrepro new-page`",
     "fracrepro.workflow.notebooks": "behind `fracrepro run`",
     "fracrepro.workflow.accuracy": "behind `fracrepro build`",
+    "fracrepro.workflow.numerics_table": "behind `fracrepro build`",
     "fracrepro.workflow.options": "behind `fracrepro run`",
     "fracrepro.workflow.packages": "behind the command line",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
@@ -111,15 +114,17 @@ def test_every_public_module_is_in_the_reference_or_internal_for_a_reason():
 
 
 @pytest.mark.parametrize("module", list(modules_of_the_reference()))
-def test_every_derivation_names_its_page_and_theorem(module):
+def test_every_derivation_names_its_page_and_theorem_or_section(module):
+    notebooks = {path.stem[:2]: path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb")}
     for name in public_names(module):
         doc = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
         source = re.search(r"^Source:(.*?)(\n\n|\Z)", doc, flags=re.M | re.S)
         words = " ".join(source[1].split()) if source else ""
-        derived = re.findall(r"\bderived\b(?!\")", words)
-        assert len(derived) == len(re.findall(r"derived on page \d\d, [\w-]+-[\w-]+", words)), (
-            f"{name}: {words}"
-        )
+        places = re.findall(r"derived on page (\d\d), (?:(\w+-[\w-]+)|section \"([^\"]+)\")", words)
+        assert len(re.findall(r"\bderived\b(?!\")", words)) == len(places), f"{name}: {words}"
+        for page, label, section in places:
+            where = f":label: {label}\\n" if label else f'"## {section}'
+            assert where in notebooks[page], f"{name}: {where}"
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +187,18 @@ def test_names_in_the_code_of_pages_lead_to_entries_and_back(book, site, entries
                 assert f"../executed/{name}.html" in back, f"{name}: {link.get_text()}"
 
 
+def test_every_name_that_a_page_shows_has_an_entry(book, entries):
+    for name in book.project.notebook_names():
+        names = {}
+        for cell in json.loads(book.project.notebook_path(name).read_text())["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            used = uses("".join(cell["source"]), names)
+            if "remove-cell" not in cell["metadata"].get("tags", []):
+                wanted = {use.target for use in used if not use.imported}
+                assert {one for one in wanted if one not in entries} <= set(sys.modules), name
+
+
 def test_the_pages_that_an_entry_names_use_it(site, entries):
     count = 0
     for path, soup in site.items():
@@ -227,10 +244,10 @@ def test_nothing_scrolls_sideways_on_a_phone(reader, page):
     ("words", "address"),
     [
         ("critical_variance", "book/api/theory.html#fracrepro.theory.layer.critical_variance"),
-        ("one layer", "book/api/theory.html#module-fracrepro.theory.layer"),
+        ("infinitely many layers", "book/api/theory.html#infinitely-many-layers"),
     ],
 )
 def test_search_finds_entries_and_headings(reader, words, address):
     with reader.page(f"search.html?q={words}") as page:
-        page.wait_for_selector(f"#search-results a[href*='{address}']", timeout=10_000)
+        page.wait_for_selector(f"#search-results a[href*='{address}']", timeout=20_000)
     assert reader.trouble == []

@@ -1,5 +1,6 @@
 """The built pages: complete, without errors, and without a request to any other host."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ def pages(book):
     return {name: book.site / f"{name}.html" for name in site.toc_files(book.project)}
 
 
+@functools.cache
 def soups(book):
     return {name: BeautifulSoup(path.read_text(), "html.parser") for name, path in pages(book).items()}
 
