@@ -77,10 +77,16 @@ def integer(name: str, value: Any, interval: str) -> int:
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """Return `value`, or raise ArgumentError unless it is one of `options`; a near one is suggested."""
     if value not in options:
-        near = difflib.get_close_matches(str(value), options, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise _refuse(name, value, f"one of {', '.join(map(repr, options))}{hint}")
+        raise _refuse(name, value, f"one of {', '.join(map(repr, options))}{suggestion(value, options)}")
     return str(value)
+
+
+def suggestion(value: Any, options: Sequence[str]) -> str:
+    """Return "; did you mean 'relu'?" for the option nearest to `value`, or nothing where none is near."""
+    text = str(value)
+    longer = [option for option in options if text and option.startswith(text)]
+    near = longer or difflib.get_close_matches(text, options, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def generator(name: str, value: object) -> np.random.Generator:

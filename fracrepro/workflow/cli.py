@@ -233,13 +233,14 @@ def verify(name: str) -> None:
 @click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
 @click.option("--activation", type=OneOf("activation", "activations"), default="relu", show_default=True)
 @click.option(
-    "--negative-slope", type=float, default=0.01, show_default=True, help="For activations that have one."
+    "--negative-slope", type=float, help="Slope below zero, for an activation that has one [default: 0.01]."
 )
-def critical(width: int, s: float, activation: str, negative_slope: float) -> None:
+def critical(width: int, s: float, activation: str, negative_slope: float | None) -> None:
     """Print the weight variance that preserves the moment of order s of a layer's output norm."""
     import fracrepro as fr
 
-    phi = activations.named(activation, negative_slope)
+    given = {} if negative_slope is None else {"negative_slope": negative_slope}
+    phi = activations.activation(activation, **given)
     sigma2 = fr.critical_variance(s, width, phi)
     ratio = sigma2 / fr.critical_variance(2.0, width, phi)
     click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")

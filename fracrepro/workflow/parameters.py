@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from fracrepro.arguments import Interval, choice
+from fracrepro.arguments import Interval, choice, distinct, suggestion
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.options import option_set
 
@@ -79,6 +79,8 @@ class Parameter:
             return self._check_entry(value, shown)
         if not isinstance(value, list) or not value:
             raise self._refuse(shown)
+        if self.options is not None and value:
+            distinct(self.name, value)
         return [self._check_entry(entry, shown) for entry in value]
 
     @property
@@ -95,8 +97,10 @@ class Parameter:
             value = float(value)
         in_range = self.interval is None or value in self.interval
         in_options = self.options is None or value in self.options
-        if type(value) is not wanted or not in_range or not in_options:
+        if type(value) is not wanted or not in_range:
             raise self._refuse(shown)
+        if self.options is not None and not in_options:
+            raise ArgumentError(f"{self._refuse(shown)}{suggestion(value, self.options)}")
         return value
 
     def _refuse(self, shown: Any) -> ArgumentError:

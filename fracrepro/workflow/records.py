@@ -42,12 +42,14 @@ def run(
         The results.
 
     Raises:
-        ArgumentError: as are DataError, CheckpointError and OSError, by that method.
+        ArgumentError: when the folder holds the record of other settings, and as that method, which also
+            raises DataError, CheckpointError and OSError.
     """
     from fracrepro.nn import data
 
     name = experiment.name
     checkpoints = folder / f".{name}.checkpoints"
+    _check_replaceable(folder / f"{name}.json", experiment)
     images = data.load(experiment.dataset)
     # The facts of now: a long training may outlive an edit of the code.
     commit, package = _commit(), provenance.package_digest()
@@ -74,6 +76,23 @@ def run(
     files.write_json(folder / f"{name}.json", record)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return results
+
+
+def _check_replaceable(record: Path, experiment: Experiment) -> None:
+    """Refuse to replace a record of other settings: what was recorded is not lost by a changed option."""
+    if not record.is_file():
+        return
+    try:
+        there = json.loads(record.read_text())["protocol"]
+    except (ValueError, KeyError, TypeError):  # no record that anybody could use
+        return
+    here = json.loads(json.dumps(experiment.to_dict()))
+    for field in sorted({*there, *here}):
+        if there.get(field) != here.get(field):
+            raise ArgumentError(
+                f"out = {str(record.parent)!r}: holds a record of {experiment.name!r} of other {field}; "
+                "need another folder, or delete it"
+            )
 
 
 def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:

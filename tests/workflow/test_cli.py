@@ -46,6 +46,12 @@ def test_critical_refuses_by_name_value_and_range(arguments, name):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_critical_refuses_a_slope_that_the_activation_does_not_have():
+    result = run("critical", "--width", "64", "--s", "1", "--activation", "relu", "--negative-slope", "0.1")
+    assert result.exit_code == 2
+    assert "negative_slope" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--width", "1.5", "--s", "1"], ["--width", "True", "--s", "1"]])
 def test_critical_takes_whole_widths_only(arguments):
     result = run("critical", *arguments)

@@ -138,3 +138,11 @@ def test_malformed_profiles_are_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"profiles\.yml"):
         parameters.load_profiles(path)
+
+
+def test_a_near_option_is_suggested_and_none_comes_twice():
+    several = parameters.Parameter("kinds", "list[str]", ["relu"], "kinds", options=("relu", "leaky_relu"))
+    with pytest.raises(ValueError, match=r"'\[rleu, relu\]'.*; did you mean 'relu'\?"):
+        several.parse("[rleu, relu]")
+    with pytest.raises(ValueError, match="kinds = 'relu' twice"):
+        several.parse("[relu, relu]")

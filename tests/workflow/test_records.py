@@ -176,3 +176,17 @@ def test_every_committed_record_is_of_its_experiment(name):
     assert full.to_dict() == described
     assert type(full).from_dict(described) == full
     assert len(records.load_record(RECORDED, full)) > 0
+
+
+def test_a_record_of_other_settings_is_not_replaced(tmp_path):
+    def train(*more):
+        arguments = ["train", "digits", "--profile", "quick", "--epochs", "1", "--out", str(tmp_path)]
+        return CliRunner().invoke(main, [*arguments, *more])
+
+    assert train("--runs", "1").exit_code == 0
+    kept = (tmp_path / "digits.csv").read_bytes()
+    refused = train("--runs", "1", "--scheme", "kaiming")
+    assert refused.exit_code == 2
+    assert "of other schemes; need another folder" in refused.stderr
+    assert (tmp_path / "digits.csv").read_bytes() == kept
+    assert train("--runs", "1").exit_code == 0  # the same settings again are the same record

@@ -119,10 +119,11 @@ class Experiment(ABC):
 
 
 def lines(results: pd.DataFrame, labels: Sequence[str], say: Callable[[pd.DataFrame], str]) -> Iterator[str]:
-    """Yield a line for each group of rows that agree in the columns `labels`: these, then what `say` says.
+    """Yield a line for each group of rows that agree in the columns `labels`: what `say` says of its runs.
 
     A label without a value, such as the order of a scheme that has none, is left out.
     """
     for values, group in results.groupby(list(labels), sort=False, dropna=False):
         words = (f"{label}={value}" for label, value in zip(labels, values, strict=True) if value == value)
-        yield f"{' '.join(words)}: {say(group)}"
+        runs = "1 run" if len(group) == 1 else f"{len(group)} runs"
+        yield f"{' '.join(words)}: {say(group)} over {runs}"

@@ -178,7 +178,7 @@ class GradientTails(Setup, Experiment):
 
         def say(runs: pd.DataFrame) -> str:
             loss, index = runs["loss"].mean(), runs["image_evi"].mean()
-            return f"loss {loss:.4f}, extreme value index of the gradients {index:.2f} over {len(runs)} runs"
+            return f"loss {loss:.4f}, extreme value index of the gradients {index:.2f}"
 
         return list(lines(ends, ["batch_size", "scheme", "s"], say))
 

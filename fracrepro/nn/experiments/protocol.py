@@ -78,7 +78,7 @@ def accuracies(results: pd.DataFrame, axes: Sequence[str] = ()) -> list[str]:
     last = results[results["epoch"] == results["epoch"].max()]
 
     def say(runs: pd.DataFrame) -> str:
-        return f"test accuracy {runs['test_accuracy'].mean():.4f} over {len(runs)} runs"
+        return f"test accuracy {runs['test_accuracy'].mean():.4f}"
 
     return list(lines(last, [*axes, "scheme", "s"], say))
 
