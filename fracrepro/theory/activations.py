@@ -28,19 +28,6 @@ from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.slopes import Component, Slopes, check_slope
 
-__all__ = [
-    "Abs",
-    "Activation",
-    "Dropout",
-    "LeakyReLU",
-    "Linear",
-    "RReLU",
-    "ReLU",
-    "activation",
-    "named",
-    "names",
-]
-
 
 class Activation(ABC):
     """A positively homogeneous activation, given by the law of its slopes.
