@@ -14,19 +14,6 @@ from fracrepro.errors import ArgumentError
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.theory.slopes import Slopes, check_slope
 
-__all__ = [
-    "Abs",
-    "Activation",
-    "Dropout",
-    "LeakyReLU",
-    "Linear",
-    "RReLU",
-    "ReLU",
-    "activation",
-    "named",
-    "names",
-]
-
 
 @dataclass(frozen=True)
 class Linear(Activation):

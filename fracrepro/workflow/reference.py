@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -56,16 +56,20 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 class AutoModules(SphinxDirective):
-    """``.. automodules:: PACKAGE``: the entries of every public module of a package, found by its files."""
+    """``.. automodules:: PACKAGE``: the entries of every public module of a package, found by its files.
+
+    The option ``without`` names modules that have a place of their own.
+    """
 
     required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"without": str.split}
 
     def run(self) -> list[nodes.Node]:
         """Write one ``automodule`` for each."""
         package = importlib.import_module(self.arguments[0])
-        names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+        found = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+        names = [name for name in found if name[0] != "_" and name not in self.options.get("without", ())]
         lines = [line for name in names for line in (f".. automodule:: {package.__name__}.{name}", "")]
-        self.env.note_reread()
         return self.parse_text_to_nodes(StringList(lines, source=self.get_source_info()[0]))
 
 
@@ -93,9 +97,10 @@ def _notebook(docname: str) -> str:
 
 
 def skip_private(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: object) -> bool | None:
-    """Leave out of a module's entries what its ``__all__`` leaves out."""
+    """Leave out what a module's ``__all__`` leaves out, and the fields of named tuples, which say nothing."""
     module = sys.modules.get(app.env.temp_data.get("autodoc:module", ""))
-    return True if what == "module" and name not in getattr(module, "__all__", [name]) else None
+    private = what == "module" and name not in getattr(module, "__all__", [name])
+    return True if private or str(obj.__doc__).startswith("Alias for field number") else None
 
 
 # ---- entries ----------------------------------------------------------------------------------------------
@@ -108,7 +113,7 @@ def name_sections(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def name_entries(app: Sphinx, doctree: nodes.document) -> None:
-    """Show the names of ``import fracrepro as fr`` as they are called, and give each entry a source link."""
+    """Show names as they are imported, `fr` for the package itself, and give each entry a source link."""
     domain: Any = app.env.get_domain("py")
     for entry in doctree.findall(addnodes.desc):
         signatures = [node for node in entry if isinstance(node, addnodes.desc_signature)]  # one an overload
@@ -116,16 +121,27 @@ def name_entries(app: Sphinx, doctree: nodes.document) -> None:
         if entry["domain"] != "py" or "module" not in first:
             continue
         module, name = first["module"], first["fullname"]
-        if name in fracrepro.__all__ and f"{module}.{name}" == target(f"fracrepro.{name}"):
+        public = _exporter(module, name)
+        if public != module:
             for node in signatures:
                 for prefix in node.findall(addnodes.desc_addname):
-                    prefix.children = [nodes.Text("fr.")]
-            domain.note_object(f"fracrepro.{name}", entry["objtype"], first["ids"][0], aliased=True)
-            first["ids"].append(f"fracrepro.{name}")
+                    prefix.children = [nodes.Text("fr." if public == fracrepro.__name__ else f"{public}.")]
+            domain.note_object(f"{public}.{name}", entry["objtype"], first["ids"][0], aliased=True)
+            first["ids"].append(f"{public}.{name}")
         if not any(first.findall(viewcode_anchor)):  # viewcode knows functions and classes alone
             page = f"{OUTPUT_DIRNAME}/{module.replace('.', '/')}"
             owner = name.rpartition(".")[0]
             first += viewcode_anchor(reftarget=page, refid=owner, refdoc=app.env.docname)
+
+
+def _exporter(module: str, name: str) -> str:
+    """The outermost package on the way to a module whose ``__all__`` has the name; else the module."""
+    parts = module.split(".")
+    for package in (".".join(parts[:k]) for k in range(1, len(parts))):
+        exported = name in getattr(importlib.import_module(package), "__all__", ())
+        if exported and target(f"{package}.{name}") == f"{module}.{name}":
+            return package
+    return module
 
 
 def list_pages(app: Sphinx, doctree: nodes.document, docname: str) -> None:

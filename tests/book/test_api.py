@@ -76,10 +76,11 @@ def modules_of_the_reference():
     """The modules that the pages in book/api list, in their order."""
     for page in PAGES:
         text = (ROOT / "book" / "api" / f"{page}.md").read_text()
-        for plural, name in re.findall(r"^\.\. automodule(s?):: (\S+)$", text, flags=re.M):
+        listed = re.findall(r"^\.\. automodule(s?):: (\S+)\n(?:   :without: (.*)\n)?", text, flags=re.M)
+        for plural, name, without in listed:
             if plural:
-                path = importlib.import_module(name).__path__
-                yield from (f"{name}.{m.name}" for m in pkgutil.iter_modules(path) if m.name[0] != "_")
+                found = [m.name for m in pkgutil.iter_modules(importlib.import_module(name).__path__)]
+                yield from (f"{name}.{m}" for m in found if m[0] != "_" and m not in without.split())
             else:
                 yield name
 

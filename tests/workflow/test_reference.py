@@ -53,6 +53,7 @@ Reference
 .. py:function:: moment(s, width, activation)
 
 .. automodules:: toys
+   :without: third
 """
 FIRST = '''
 """The first module."""
@@ -91,6 +92,7 @@ def build(tmp_path_factory):
             "book/api/toy.rst": API,
             "toys/__init__.py": "",
             "toys/first.py": FIRST,
+            "toys/third.py": '"""The third module."""\n\n\ndef left_out():\n    """Do nothing."""\n',
             "toys/second.py": '"""The second module."""\n\n\ndef other():\n    """Do nothing."""\n',
             "toys/_hidden.py": '"""The hidden module."""\n\n\ndef hidden():\n    """Do nothing."""\n',
         }.items():
@@ -153,7 +155,7 @@ def test_all_public_modules_and_no_private_name_have_entries(plain):
     _, api, _ = plain
     ids = {tag["id"] for tag in api.find_all(id=True)}
     assert {"toys.first.public", "toys.first.SIZE", "toys.second.other"} <= ids
-    assert not {"toys.first.helper", "toys._hidden.hidden"} & ids
+    assert not {"toys.first.helper", "toys._hidden.hidden", "toys.third.left_out"} & ids
 
 
 def test_constants_have_a_link_to_their_source_too(plain):
