@@ -14,6 +14,18 @@ from fracrepro.errors import ArgumentError
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.theory.slopes import Slopes, check_slope
 
+__all__ = [
+    "Abs",
+    "Dropout",
+    "LeakyReLU",
+    "Linear",
+    "RReLU",
+    "ReLU",
+    "activation",
+    "named",
+    "names",
+]
+
 
 @dataclass(frozen=True)
 class Linear(Activation):
