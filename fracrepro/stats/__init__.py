@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         moment_estimator,
         stability_plot,
         stable_index,
+        stable_tail_estimates,
     )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "paired_difference",
     "stability_plot",
     "stable_index",
+    "stable_tail_estimates",
 ]
 
 _HOMES = {
@@ -70,6 +72,7 @@ _HOMES = {
         "moment_estimator",
         "stability_plot",
         "stable_index",
+        "stable_tail_estimates",
     ),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import fracrepro as fr
@@ -67,6 +68,41 @@ def test_a_loss_makes_the_gradient_grow_by_the_stated_factor(book):
     assert values["loss_growth"] == pytest.approx((m + (d - 1) * q) / (m + d - 1), rel=1e-12)
     assert values["loss_limit"] == pytest.approx(d * m / (m + d - 1), rel=1e-12)
     assert values["entropy_growth"] < values["loss_growth"] / 2
+
+
+def entropy_growth(networks, width, depth, outputs, seed):
+    """Mean squares of the cross entropy's gradient at the input over the top, and its error, by autograd."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    signals = [torch.ones(networks, width, dtype=torch.float64, requires_grad=True)]
+    for _ in range(depth):
+        weights = normal(networks, width, width) * math.sqrt(2 / width)
+        signals.append(torch.relu(torch.einsum("nij,nj->ni", weights, signals[-1])))
+    logits = torch.einsum("noj,nj->no", normal(networks, outputs, width) / math.sqrt(width), signals[-1])
+    labels = torch.randint(outputs, (networks,), generator=generator)
+    loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    bottom, top = (g.square().sum(1) for g in torch.autograd.grad(loss, [signals[0], signals[-1]]))
+    ratio = bottom.mean() / top.mean()
+    return float(ratio), float((bottom - ratio * top).std() / top.mean() / math.sqrt(networks))
+
+
+def test_the_cross_entropy_has_enough_networks_and_a_growth_that_autograd_finds_too(book):
+    record = book.record(NAME)
+    values, chosen = record["values"], record["parameters"]
+    width, depth, outputs = chosen["width"], chosen["depth"], chosen["outputs"]
+    assert values["entropy_networks"] == 5 * chosen["networks"]
+    # 500 networks alone had the standard error 0.127: this one falls as the number of networks grows.
+    wanted = 0.127 * math.sqrt(500 / values["entropy_networks"])
+    assert 0.6 * wanted < values["entropy_growth_error"] < 1.5 * wanted < 0.127
+    mean, error = entropy_growth(1000, width, depth, outputs, seed=5)
+    spread = math.hypot(error, values["entropy_growth_error"])
+    assert abs(values["entropy_growth"] - mean) < 3.29 * spread  # false-alarm rate 0.001
+    # the control: independent gradients must fail the same comparison, and do not grow
+    assert abs(values["entropy_control_growth"] - mean) > 2 * spread
+    assert abs(values["entropy_control_growth"] - 1) < 3.29 * values["entropy_control_error"]
 
 
 def test_symmetric_biases_keep_the_law_and_other_changes_break_it(book):

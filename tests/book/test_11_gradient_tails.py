@@ -1,6 +1,7 @@
 """The page on gradient tails: the record against numbers computed another way, the live part, corners."""
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy import stats
 
 from fracrepro.workflow import notebooks
+from fracrepro.workflow.claims import load
 from fracrepro.workflow.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,95 @@ def test_the_proposition_holds_and_the_control_is_normal(book):
     assert values["live_stable_normal"] < 1.5  # the estimator's failure, on normal noise
     assert max(values["stable_in_order"], values["stable_shuffled"]) < 1.5
     assert values["live_diverged"] == 0
+
+
+def ends():
+    """The record's rows at the end of training."""
+    return pd.read_csv(ROOT / "recorded" / "gradient_tails.csv").query("stage == 'end'")
+
+
+def test_the_fitted_index_sees_the_noise_in_every_seed_at_every_batch_size(book):
+    values = book.record(NAME)["values"]
+    runs = ends()
+    gaps = runs["noise_stable_index"] - runs["gaussian_stable_index"]
+    table = gaps.groupby([runs["batch_size"], runs["seed"]]).mean().unstack()
+    assert table.shape == (6, 6)
+    assert (table < 0).to_numpy().all()  # the page once said that the index cannot tell
+    assert values["gap_runs_below"] == (table < 0).sum(axis=1).min() == 6
+    assert values["gap_smallest_learned"] == pytest.approx(table.loc[8].mean(), rel=1e-12)
+    assert values["gap_largest_batch"] == pytest.approx(table.loc[512].mean(), rel=1e-12)
+    assert values["gap_p_value"] == pytest.approx(2 / 2**6, rel=1e-12)
+    assert values["gap_power"] == pytest.approx(0.9**6 + 0.1**6, rel=1e-12)
+    # the control: normal noise against normal noise, the two schemes' in the same seed, has both signs
+    twins = runs.set_index(["batch_size", "seed", "scheme"])["gaussian_stable_index"].unstack()
+    signs = (twins["fractional"] < twins["kaiming"]).groupby("batch_size").sum()
+    assert ((signs > 0) & (signs < 6)).any()
+
+
+def test_epochs_and_the_cells_above_one_half(book):
+    values = book.record(NAME)["values"]
+    runs = ends()
+    above = runs["image_evi"] > 0.5
+    assert values["image_cells"] == above[runs["batch_size"] <= 2].sum() == 8
+    assert values["image_cells_of"] == (runs["batch_size"] <= 2).sum() == 24
+    assert values["image_cells_learned"] == above[runs["batch_size"] > 2].sum() == 0
+    assert values["image_cells_guessing"] == (runs["loss"][above] > 0.995 * math.log(10)).sum()
+    assert values["record_epochs_smallest"] == pytest.approx(4000 / 60000, rel=1e-12)
+    assert values["record_epochs_largest"] == pytest.approx(4000 * 512 / 60000, rel=1e-12)
+
+
+def stable(alpha, size, rng):
+    """Symmetric stable numbers by the formula of Chambers, Mallows and Stuck."""
+    u, w = rng.uniform(-math.pi / 2, math.pi / 2, size), rng.exponential(size=size)
+    return (
+        np.sin(alpha * u) / np.cos(u) ** (1 / alpha) * (np.cos((1 - alpha) * u) / w) ** ((1 - alpha) / alpha)
+    )
+
+
+def moment_estimate(sample, k):
+    """The extreme value index of Dekkers, Einmahl and de Haan, written out."""
+    top = np.sort(np.log(np.abs(sample)))[-k - 1 :]
+    first, second = np.mean(top[1:] - top[0]), np.mean((top[1:] - top[0]) ** 2)
+    return first + 1 - 0.5 / (1 - first**2 / second)
+
+
+@pytest.mark.parametrize(("what", "size"), [("image", 60_000), ("weight", 4096)])
+def test_the_old_margin_is_powerless_at_index_19_and_the_new_one_is_not(book, what, size):
+    values = book.record(NAME)["values"]
+    rng = np.random.default_rng(9)
+    level = np.array([moment_estimate(stable(1.9, size, rng), size // 20) for _ in range(60)])
+    error = level.std(ddof=1) * math.sqrt(1 / 60 + 1 / (6 * values[f"stable_{what}_experiments"]))
+    assert abs(values[f"stable_{what}_level"] - level.mean()) < 3.29 * error  # false-alarm rate 0.001
+    assert values[f"stable_{what}_level"] < 0.5  # so that an interval above one half cannot be asked for
+    assert values[f"stable_{what}_fires"] <= 0.01
+    assert values[f"stable_{what}_reaches"] >= 0.9
+    assert values[f"{what}_tail_margin"] < 0
+    # the control: the record's largest index would not be told from a law nearer to the normal one
+    assert values["stable_image_nearly_normal"] < values["image_tail_largest"]
+
+
+def test_sparsity_and_tails_are_separated(book):
+    values = book.record(NAME)["values"]
+    p = Fraction(1, 10)
+    fourth = p * (1 - p) ** 4 + (1 - p) * p**4
+    excess = fourth / (p * (1 - p)) ** 2 - 3
+    assert excess == 1 / (p * (1 - p)) - 6 == Fraction(46, 9)
+    assert values["bernoulli_excess"] == pytest.approx(float(excess), rel=1e-14)
+    assert values["bernoulli_excess"] > 1  # what the first margin would have called heavier than normal
+    assert values["active_identity_error"] < 1e-3
+    assert values["active_kurtosis_start"] < 9 < values["active_kurtosis_lowest"]
+    assert abs(values["active_normal_largest"] - 3) < 0.3  # the control
+    assert values["active_tail_normal"] < 0 < values["active_tail_lowest"]
+
+
+def test_the_abstract_is_not_said_to_speak_of_gradients_with_infinite_variance():
+    claims = {claim.id: claim for claim in load(ROOT / "book" / "claims.yml")}
+    assert claims["gradients-infinite-variance"].source == "derived here"
+    assert claims["weights-infinite-variance"].source == "abstract"
+    table = (ROOT / "README.md").read_text().partition("<!-- claims -->")[2]
+    rows = [row for row in table.splitlines() if "infinite" in row]
+    assert len(rows) == 1
+    assert "weights" in rows[0]
 
 
 def test_corners_run(tmp_path):

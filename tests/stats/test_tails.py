@@ -175,3 +175,35 @@ def test_hill_is_biased_where_the_tail_is_not_a_power_and_the_stability_plot_sho
     plot = fr.stability_plot(sample, [100, 400, 8000])
     assert plot.low[0] < 2 < plot.high[0]
     assert plot.high[2] < 2
+
+
+def test_a_stable_law_near_two_looks_lighter_than_one_half_and_not_normal():
+    """The check "above one half", page 11's first one, misses α = 1.9; the comparison with it does not."""
+    rng = np.random.default_rng(4)
+    found = {
+        alpha: tails.stable_tail_estimates(alpha, 20_000, 1000, samples=30, rng=rng)
+        for alpha in (1.0, 1.5, 1.9, 2.0)
+    }
+    for alpha in (1.0, 1.5):  # the tail is within reach: γ = 1/α, standard error √(1 + γ²)/√(30·1000)
+        assert found[alpha].mean() == pytest.approx(1 / alpha, abs=0.04)
+    assert found[1.9].max() < 0.55
+    assert found[1.9].mean() < 0.5 - 3 * found[1.9].std() / math.sqrt(30)  # though 1/1.9 = 0.53
+    assert found[1.9].min() > found[2.0].max()  # the control: normal samples are told from them
+    assert found[2.0].max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("chosen", "name"),
+    [
+        ({"alpha": 0.0}, "alpha"),
+        ({"alpha": 2.1}, "alpha"),
+        ({"size": 2}, "size"),
+        ({"k": 100}, "k"),
+        ({"samples": 0}, "samples"),
+    ],
+)
+def test_stable_samples_refuse_what_they_cannot_draw(chosen, name):
+    arguments = {"alpha": 1.5, "size": 100, "k": 10, "samples": 1, "rng": np.random.default_rng(0)} | chosen
+    alpha, size, k = (arguments.pop(key) for key in ("alpha", "size", "k"))
+    with pytest.raises(ArgumentError, match=f"^{name} = "):
+        tails.stable_tail_estimates(alpha, size, k, **arguments)

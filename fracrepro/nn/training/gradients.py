@@ -32,10 +32,13 @@ class LayerGradients:
     Args:
         inputs: the :math:`h_i`, shape (n, n_in).
         deltas: the :math:`\delta_i`, shape (n, n_out), of the same floating type.
+        active: for each image, which neurons before and after the weights are active, shapes of `inputs` and
+            `deltas`, as :func:`layer_gradients` finds them; None where this is not known.
     """
 
     inputs: Tensor
     deltas: Tensor
+    active: tuple[Tensor, Tensor] | None = None
 
     def mean(self) -> Tensor:
         """Return the full gradient, of shape (n_out, n_in)."""
@@ -115,6 +118,56 @@ class LayerGradients:
         alive = variance > 1e-12 * m2  # below, rounding decides
         return torch.where(alive, fourth / variance**2 - 3, math.nan).flatten()
 
+    def active_part(self) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Separate sparsity from tails: each weight's gradients where both of its neurons are active.
+
+        With :math:`K = E X^4 / (E X^2)^2`, which is 3 for a normal law and 1/p for a Bernoulli variable of
+        probability p, K of all images is K of the active ones over their share, if the others' gradients are
+        zero.
+
+        Returns:
+            In float64, each of shape (n_out·n_in,): the share of images with both neurons active, K over
+            these images, and K over all images; NaN where all gradients are zero.
+
+        Raises:
+            ArgumentError: where it is not known which neurons are active.
+
+        Source: derived on page 11, prop-sparsity.
+
+        >>> one = torch.tensor([[1.0], [0.0], [0.0], [0.0]])   # a Bernoulli variable: 1 in one image of four
+        >>> [x.item() for x in LayerGradients(one, one, (one > 0, one > 0)).active_part()]
+        [0.25, 1.0, 4.0]
+        """
+        before, after = (mask.double() for mask in self._masks())
+        h, delta = self.inputs.double(), self.deltas.double()
+        count = after.mT @ before
+        part = count * (((delta * after) ** 4).mT @ (h * before) ** 4)
+        part = part / (((delta * after) ** 2).mT @ (h * before) ** 2) ** 2
+        whole = len(h) * ((delta**4).mT @ h**4) / ((delta**2).mT @ h**2) ** 2
+        return (count / len(h)).flatten(), part.flatten(), whole.flatten()
+
+    def active_values(self, weight: int) -> Tensor:
+        """Return the gradients of one weight for the images in which both of its neurons are active.
+
+        Args:
+            weight: counted over the rows of the weight matrix, in [0, n_out·n_in - 1].
+
+        Raises:
+            ArgumentError: outside that range, and where it is not known which neurons are active.
+        """
+        before, after = self._masks()
+        weights = self.deltas.shape[1] * self.inputs.shape[1]
+        weight = integer("weight", weight, f"[0, {weights - 1}]")
+        row, column = divmod(weight, self.inputs.shape[1])
+        both = before[:, column] & after[:, row]
+        return self.deltas[both, row] * self.inputs[both, column]
+
+    def _masks(self) -> tuple[Tensor, Tensor]:
+        """Which neurons are active, if it is known."""
+        if self.active is None:
+            raise ArgumentError("active = None: need the masks that layer_gradients finds")
+        return self.active
+
 
 def gradient_norms(
     network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor
@@ -142,7 +195,7 @@ def gradient_norms(
         window = slice(first, first + CHUNK)
         _, inputs, deltas = _signals(network, parameters, images[window], labels[window])
         total = torch.zeros(len(inputs[0]), dtype=torch.float64, device=images.device)
-        for h, delta in zip(inputs, deltas, strict=True):
+        for h, delta in zip(inputs[:-1], deltas, strict=True):
             total += delta.double().square().sum(1) * (h.double().square().sum(1) + 1)
         squares.append(total)
     return torch.cat(squares).sqrt()
@@ -164,13 +217,17 @@ def layer_gradients(
         ArgumentError: for a network with convolutions, and a layer outside that range.
     """
     layer = integer("layer", layer, f"[0, {network.depth - 1}]")
-    inputs, deltas = [], []
+    inputs, deltas, outputs = [], [], []
     for first in range(0, len(images), CHUNK):
         window = slice(first, first + CHUNK)
-        _, entering, leaving = _signals(network, parameters, images[window], labels[window])
-        inputs.append(entering[layer])
+        _, signals, leaving = _signals(network, parameters, images[window], labels[window])
+        inputs.append(signals[layer])
         deltas.append(leaving[layer])
-    return LayerGradients(torch.cat(inputs), torch.cat(deltas))
+        outputs.append(signals[layer + 1])
+    h = torch.cat(inputs)
+    # Pixels have no pre-activation; a neuron is active where its own is above zero.
+    before = h != 0 if layer == 0 else h > 0
+    return LayerGradients(h, torch.cat(deltas), (before, torch.cat(outputs) > 0))
 
 
 def mean_loss(network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
@@ -196,21 +253,21 @@ def mean_loss(network: Network, parameters: Mapping[str, Tensor], images: Tensor
 def _signals(
     network: Network, parameters: Mapping[str, Tensor], images: Tensor, labels: Tensor
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """The loss of each image, and per layer what enters it and the gradient at its pre-activation."""
+    """The loss of each image, the signal at each depth, and the gradient at each layer's pre-activation."""
     if network.channels:
         raise ArgumentError(f"network.channels = {network.channels}: need a fully connected network, ()")
-    inputs, pre_activations = [], []
     h = images.flatten(1)
+    signals, pre_activations = [h], []
     for k in range(network.depth):
         weight, bias = parameters[f"dense{k}.weight"], parameters[f"dense{k}.bias"]
-        inputs.append(h)
         z = F.linear(h, weight, bias)
         pre_activations.append(z if z.requires_grad else z.requires_grad_())
         h = F.leaky_relu(z, network.negative_slope)
+        signals.append(h)
     losses = F.cross_entropy(h, labels, reduction="none")
     # The images' losses share no variable, so the gradient of their sum holds each one's own.
     deltas = torch.autograd.grad(losses.sum(), pre_activations)
-    return losses.detach(), [h.detach() for h in inputs], [delta.detach() for delta in deltas]
+    return losses.detach(), [h.detach() for h in signals], [delta.detach() for delta in deltas]
 
 
 def _counts(draws: int, numbers: int) -> list[int]:

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 from torch.func import functional_call, grad, vmap
 
+from fracrepro.errors import ArgumentError
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training.gradients import LayerGradients, gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.network import Network, build_module
@@ -123,3 +124,48 @@ def test_bad_input_is_refused(case):
     with_convolutions = Network((1, 8, 8), depth=2, width=4, channels=(2,), kernel=3)
     with pytest.raises(ValueError, match="channels"):
         gradient_norms(with_convolutions, *case)
+
+
+def test_the_active_part_equals_a_loop_over_images_and_weights(case):
+    parameters, images, _ = case
+    found = layer_gradients(NETWORK, *case, 2)
+    z, h = [], images.flatten(1)
+    for k in range(3):
+        z.append(torch.nn.functional.linear(h, parameters[f"dense{k}.weight"], parameters[f"dense{k}.bias"]))
+        h = torch.nn.functional.leaky_relu(z[-1], NETWORK.negative_slope)
+    share, part, whole = (each.reshape(6, 6) for each in found.active_part())
+    for row in range(6):
+        for column in range(6):
+            both = (z[2][:, row] > 0) & (z[1][:, column] > 0)
+            values = found.deltas[:, row] * found.inputs[:, column]
+            torch.testing.assert_close(found.active_values(6 * row + column), values[both])
+            assert share[row, column].item() == pytest.approx(both.double().mean().item(), abs=1e-15)
+            for kurtosis, chosen in ((part, values[both]), (whole, values)):
+                expected = ((chosen**4).mean() / (chosen**2).mean() ** 2).item()
+                assert kurtosis[row, column].item() == pytest.approx(expected, rel=1e-11, nan_ok=True)
+
+
+def test_a_sparse_sample_and_a_heavy_one_with_the_same_kurtosis_are_told_apart():
+    """K = 30 by sparsity, a normal number in every tenth image, and K = 46 by the tails of its cube."""
+    n, generator = 400_000, torch.Generator().manual_seed(0)
+    normal = torch.empty(n, 1, dtype=torch.float64).normal_(generator=generator)
+    on = torch.rand(n, 1, generator=generator) < 0.1
+    heavy = normal**3  # K = 10395 / 15² = 46
+    ones = torch.ones(n, 1, dtype=torch.bool)
+    share, part, whole = LayerGradients(torch.ones_like(normal), normal * on, (ones, on)).active_part()
+    assert share.item() == pytest.approx(0.1, abs=0.003)
+    assert part.item() == pytest.approx(3.0, abs=0.1)
+    assert whole.item() == pytest.approx(part.item() / share.item(), rel=1e-12)
+    share, part, whole = LayerGradients(torch.ones_like(normal), heavy, (ones, ones)).active_part()
+    assert share.item() == 1.0
+    assert whole.item() == pytest.approx(part.item(), rel=1e-9)
+    assert part.item() > 9.0
+
+
+def test_the_active_part_needs_masks_and_a_weight_that_exists(case):
+    bare = LayerGradients(torch.ones(3, 2), torch.ones(3, 1))
+    for refused in (bare.active_part, lambda: bare.active_values(0)):
+        with pytest.raises(ArgumentError, match="active = None"):
+            refused()
+    with pytest.raises(ArgumentError, match="weight = 36"):
+        layer_gradients(NETWORK, *case, 2).active_values(36)
