@@ -186,6 +186,33 @@ def test_a_run_that_replaces_buffers_and_uses_every_generator_leaves_no_trace():
     assert random.getstate() == states[2]
 
 
+def test_a_forward_pass_that_calls_backward_leaves_the_gradients():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            y = torch.relu(self.layer(x))
+            y.sum().backward(retain_graph=True)
+            return y
+
+    model = Own()
+    model(X)
+    grad, values = model.layer.weight.grad, model.layer.weight.grad.clone()
+    assert values.abs().max() > 0
+    initialize_(model, batch=X, generator=seeded())
+    assert model.layer.weight.grad is grad
+    assert torch.equal(grad, values)
+
+
+def test_weights_with_gaps_or_transposed_in_memory_are_filled():
+    for change in (lambda w: w.T.contiguous().T, lambda w: w.repeat(1, 2)[:, ::2]):
+        model = with_weight(change)
+        assert initialize_(model, generator=seeded())["std"][4] > 0
+        assert not model[4].weight.is_contiguous()
+
+
 def test_biases_are_zeroed_or_kept():
     model = mlp()
     before = [layer.bias.clone() for layer in model if isinstance(layer, nn.Linear)]
