@@ -20,7 +20,7 @@ from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
 from fracrepro.nn.tracing.order import UNSEEN, is_layer
-from fracrepro.theory.activations import Activation, Linear, activation, check_activation
+from fracrepro.theory.activations import Activation, Linear, activation, check_activation, names
 
 __all__ = ["initialize_"]
 
@@ -95,7 +95,10 @@ def initialize_(
     chosen = _scheme(scheme, options)
     parameters = _parameters(model)
     _check(chosen, batch, generator, bias, include, untreatable)
-    output = activation(last) if isinstance(last, str) else check_activation("last", last)
+    if isinstance(last, str):
+        output = activation(choice("last", last, names()))
+    else:
+        output = check_activation("last", last)
     found = find(model, batch)
     if not isinstance(output, Linear):
         found.slots = {key: _ends_with(slot, output) for key, slot in found.slots.items()}

@@ -291,7 +291,7 @@ BAD = [
     (mlp, {"scheme": schemes.make("kaiming"), "a": 0.1}, "a: need no options beside a scheme"),
     (mlp, {"bias": "one"}, "bias = 'one': need one of 'zero', 'keep'"),
     (mlp, {"untreatable": "skip"}, "untreatable = 'skip'"),
-    (mlp, {"last": "rleu"}, "activation = 'rleu': need one of .*; did you mean 'relu'"),
+    (mlp, {"last": "rellu"}, "^last = 'rellu': need one of .*; did you mean 'relu'"),
     (mlp, {"last": None}, "last = None: need an activation"),
     (mlp, {"generator": 0}, "generator = 0: need a torch.Generator"),
     (mlp, {"include": "0"}, "include = '0': need a function"),
