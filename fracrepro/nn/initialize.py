@@ -117,6 +117,7 @@ def initialize_(
         raise ArgumentError(_refusal(chosen, refused))
     filled = [entry for entry in entries if not entry.refusal]
     biases = [] if bias == "keep" else _biases(filled, left)
+    _check_memory(parameters, [*(entry.tensor for entry in filled), *biases])
     _warn(filled, refused)
     _carry_out(chosen, plan, filled, biases, generator)
     left |= {id(entry.tensor): f"left alone: {entry.refusal}" for entry in refused}
@@ -146,6 +147,8 @@ def _parameters(model: nn.Module) -> dict[int, _Parameter]:
                 raise ArgumentError(f"model: {full} is lazy, without a shape: run the model on a batch first")
             if tensor.is_meta:
                 raise ArgumentError(f"model: {full} is on the meta device: need memory, see Module.to_empty")
+            if tensor.is_inference() and not torch.is_inference_mode_enabled():
+                raise ArgumentError(f"model: {full} was made in inference mode: need one that may be changed")
             there = found.get(id(tensor))
             found[id(tensor)] = (
                 _Parameter(layer, name, module, tensor)
@@ -206,6 +209,31 @@ def _biases(filled: Iterable[Entry], left: dict[int, str]) -> list[Tensor]:
     done = {id(entry.tensor) for entry in filled}
     biases = [entry.slot.bias for entry in filled if entry.slot is not None]
     return [each for each in biases if each is not None and id(each) not in done and id(each) not in left]
+
+
+def _check_memory(parameters: dict[int, _Parameter], tensors: Iterable[Tensor | None]) -> None:
+    """ArgumentError for a tensor with several entries in one place, which cannot be filled."""
+    for tensor in tensors:
+        if tensor is not None and _overlaps(tensor):
+            each = parameters[id(tensor)]
+            name = f"{each.layer}.{each.name}" if each.layer else each.name
+            raise ArgumentError(
+                f"model: entries of {name} share memory (strides {tensor.stride()}): need one that can be "
+                "filled, such as its clone"
+            )
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether two entries of a strided tensor may share memory: a step falls short of what lies below it."""
+    if tensor.layout != torch.strided:
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+    return False
 
 
 def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:

@@ -277,12 +277,35 @@ def on_meta():
     return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2, device="meta"))
 
 
+def with_weight(change, name="weight"):
+    """A model whose last layer has a parameter that is changed before it is wrapped."""
+    model = mlp()
+    setattr(model[4], name, nn.Parameter(change(model[4].weight.detach())))
+    return model
+
+
+def in_inference_mode():
+    model = mlp()
+    with torch.inference_mode():
+        model[2] = nn.Linear(16, 16)
+    return model
+
+
 BAD = [
     (lambda: "model", {}, "model = 'model': need a torch.nn.Module"),
     (nn.Sequential, {}, "model = Sequential: has no parameters"),
     (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, "has no parameters"),
     (on_meta, {}, "2.weight is on the meta device"),
     (lambda: nn.Sequential(nn.Linear(8, 8), nn.LazyLinear(3)), {}, "1.weight is lazy"),
+    (
+        lambda: with_weight(lambda w: w[:, :1].expand(3, 16)),
+        {},
+        r"entries of 4.weight share memory \(strides",
+    ),
+    (lambda: with_weight(lambda w: w.flatten().as_strided((3, 16), (8, 1))), {}, "entries of 4.weight share"),
+    (lambda: with_weight(lambda w: w[0, :1].expand(3), "bias"), {}, "entries of 4.bias share memory"),
+    (in_inference_mode, {}, "2.weight was made in inference mode"),
+    (in_inference_mode, {"batch": X}, "2.weight was made in inference mode"),
     (mlp, {"scheme": "kaimng"}, "scheme = 'kaimng': .*; did you mean 'kaiming'"),
     (mlp, {"scheme": 3}, "scheme = 3"),
     (mlp, {"scheme": "kaiming", "s": 1.0}, "kaiming option = 's'"),
