@@ -270,6 +270,27 @@ def test_a_gate_has_no_law():
         rows(Net(lambda m, x: m.b(F.glu(torch.cat([m.a(x)] * 2, 1))), **layers()), scheme="fractional")
 
 
+PRODUCTS_WITH_ITSELF = [
+    (lambda h: h * h, "by itself"),
+    (lambda h: h.clone().mul_(h), "by another signal"),
+    (lambda h: torch.mul(h, other=h), "by itself"),
+    (lambda h: h.view(4, 8) * h.t().t(), "by another signal"),
+    (lambda h: torch.cat(2 * [(lambda c: c[0] * c[1])(h.chunk(2, dim=1))], 1), "by itself"),
+    (lambda h: h / (1 + h.abs()), "by another signal"),
+    (lambda h: 1 / h, "a divisor"),
+    (lambda h: torch.div(torch.ones(4, 8), h), "a divisor"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), PRODUCTS_WITH_ITSELF)
+def test_a_product_of_a_signal_with_itself_has_no_law(function, message):
+    model = Net(lambda m, x: m.b(function(m.a(x))), **layers())
+    with pytest.raises(
+        ArgumentError, match=rf"layer 'a'.*(multiplied )?{message}, for which there is no law"
+    ):
+        rows(model, scheme="fractional")
+
+
 def test_output_that_cannot_be_followed_is_refused():
     def elsewhere(h):
         return torch.from_numpy(2 * h.detach().numpy())

@@ -153,11 +153,30 @@ def _next(
         return NOTHING.noting("added to another signal")
     if _passes(child):
         return _through(child, after[child])
-    if name in SUMS or (name in FACTORS and not others):
+    if name in SUMS:
         return after[child]
     if name in FACTORS:
-        return Following(name=name, reason="multiplied by another signal, for which there is no law")
+        return _scaled(child, node, after[child])
     return Following(name=name, reason=f"followed by {name}, for which there is no law")
+
+
+def _scaled(child: Node, node: Node, rest: Following) -> Following:
+    """What follows a factor or a divisor: a constant one passes, the signal itself does not."""
+    signals = [parent for parent in child.parents if parent.signal]
+    if any(parent is not node for parent in signals):
+        return Following(name=child.name, reason="multiplied by another signal, for which there is no law")
+    if len(signals) > 1:
+        return Following(name=child.name, reason="multiplied by itself, for which there is no law")
+    if child.name in {"div", "divide"} and _divides(child):
+        return Following(name=child.name, reason="a divisor, for which there is no law")
+    return rest
+
+
+def _divides(child: Node) -> bool:
+    """Whether the signal is what is divided by."""
+    reverse = getattr(child.function, "__name__", "") in {"__rdiv__", "__rtruediv__"}
+    dividend = child.argument(1 if reverse else 0, "input")
+    return not any(made is dividend for made in child.signals)
 
 
 def _passes(child: Node) -> bool:

@@ -33,6 +33,8 @@ class Node:
     children: list[Node] = field(default_factory=list)
     signal: bool = False
     """Whether it depends on the input of the model."""
+    signals: tuple[Tensor, ...] = ()
+    """Those of its arguments that do."""
     parametric: bool = False
     """Whether it is made of parameters, without the input."""
     layered: bool = False
@@ -109,7 +111,8 @@ class _Recorder(TorchFunctionMode):
         self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
         parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
         node = Node(name, func, tuple(args), kwargs, parents)
-        node.signal = any(parent.signal for parent in parents)
+        node.signals = tuple(t for t in given if id(t) in self.made and self.made[id(t)].signal)
+        node.signal = bool(node.signals)
         made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
         node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
         for parent in dict.fromkeys(parents):
