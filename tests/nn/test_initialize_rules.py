@@ -291,6 +291,55 @@ def test_a_product_of_a_signal_with_itself_has_no_law(function, message):
         rows(model, scheme="fractional")
 
 
+def set_where_negative(h):
+    h = h.clone()
+    h[h < 0] = 0
+    return h
+
+
+OWN_MASKS = [
+    lambda h: h.masked_fill(h < 0, 0),
+    lambda h: h.masked_fill_(h < 0, 0),
+    set_where_negative,
+    lambda h: h.index_put((h < 0,), torch.tensor(0.0)),
+    lambda h: h.view(4, 2, 4).masked_fill((2 * h < 0).view(4, 2, 4), 0).flatten(1),
+    lambda h: h.scatter(1, (h < 0).long(), 0.0),
+    lambda h: h.gather(1, h.argsort(1)),
+    lambda h: h[torch.arange(4)[:, None], (h > 0).long()],
+]
+
+
+@pytest.mark.parametrize("function", OWN_MASKS)
+def test_a_mask_or_an_index_from_the_same_tensor_has_no_law(function):
+    model = Net(lambda m, x: m.b(function(m.a(x))), **layers())
+    with pytest.raises(ArgumentError, match=r"layer 'a'.*for which there is no law"):
+        rows(model, scheme="fractional")
+
+
+OTHER_MASKS = [
+    lambda x, h: h.masked_fill(x < 0, 0),
+    lambda x, h: h.masked_fill(torch.ones(4, 8).triu() > 0, 0),
+    lambda x, h: h.gather(1, x.argsort(1)),
+    lambda x, h: h[torch.tensor([3, 2, 1, 0])],
+    lambda x, h: torch.zeros(4, 8).index_put((x[:, 0] < 2,), h),
+    lambda x, h: torch.zeros(4, 8).scatter(1, x.argsort(1), h),
+]
+
+
+@pytest.mark.parametrize("function", OTHER_MASKS)
+def test_a_mask_or_an_index_from_elsewhere_lets_the_signal_pass(function):
+    assert follows(Net(lambda m, x: m.b(torch.relu(function(x, m.a(x)))), **layers())) == RELU
+
+
+def test_a_router_of_ones_own_lets_the_experts_pass():
+    def forward(m, x):
+        h = torch.relu(m.a(x))
+        return m.d(torch.where(x < 9, torch.relu(m.c(h[m.b(h).argmax(1) % 4])), torch.tensor(0.0)))
+
+    found = rows(Net(forward, **layers(4)))
+    assert found["a.weight"].follows == RELU
+
+
 def test_output_that_cannot_be_followed_is_refused():
     def elsewhere(h):
         return torch.from_numpy(2 * h.detach().numpy())

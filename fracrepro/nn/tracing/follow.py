@@ -152,12 +152,35 @@ def _next(
     if name in SUMS and others:
         return NOTHING.noting("added to another signal")
     if _passes(child):
+        if _chooses_by_itself(child, node):
+            reason = f"changed or chosen by its own values ({name}), for which there is no law"
+            return Following(name=name, reason=reason)
         return _through(child, after[child])
     if name in SUMS:
         return after[child]
     if name in FACTORS:
         return _scaled(child, node, after[child])
     return Following(name=name, reason=f"followed by {name}, for which there is no law")
+
+
+def _chooses_by_itself(child: Node, node: Node) -> bool:
+    """Whether a mask or an index of a call comes of the output of the same layer as the tensor it acts on."""
+    if not child.choosers or child.name not in MOVES:
+        return False
+    same = {each for each in _back_to_layer(node) if each.layered or is_layer(each)}
+    return any(each in same for chooser in child.choosers for each in _back_to_layer(chooser))
+
+
+def _back_to_layer(node: Node) -> set[Node]:
+    """A tensor and all that it is made of, back to the layers before it."""
+    found, waiting = {node}, [node]
+    while waiting:
+        each = waiting.pop()
+        for parent in () if is_layer(each) else each.parents:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
 
 
 def _scaled(child: Node, node: Node, rest: Following) -> Following:

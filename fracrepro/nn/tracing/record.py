@@ -35,6 +35,8 @@ class Node:
     """Whether it depends on the input of the model."""
     signals: tuple[Tensor, ...] = ()
     """Those of its arguments that do."""
+    choosers: tuple[Node, ...] = ()
+    """What made those of its arguments that are truth values or integers: masks and indices."""
     parametric: bool = False
     """Whether it is made of parameters, without the input."""
     layered: bool = False
@@ -113,6 +115,11 @@ class _Recorder(TorchFunctionMode):
         node = Node(name, func, tuple(args), kwargs, parents)
         node.signals = tuple(t for t in given if id(t) in self.made and self.made[id(t)].signal)
         node.signal = bool(node.signals)
+        node.choosers = tuple(
+            self.made[id(t)]
+            for t in given
+            if id(t) in self.made and not (t.is_floating_point() or t.is_complex())
+        )
         made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
         node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
         for parent in dict.fromkeys(parents):
