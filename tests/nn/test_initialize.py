@@ -36,9 +36,8 @@ def busy():
         nn.BatchNorm1d(16),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.RReLU(),
         nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16)),
-        nn.ReLU(),
+        nn.RReLU(),
         nn.Linear(16, 3),
     )
 

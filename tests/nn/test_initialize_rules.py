@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import initialize_
-from fracrepro.nn.activations import module
+from fracrepro.nn.activations import law, module
 from fracrepro.theory.activations import Abs, Dropout, LeakyReLU, Linear, ReLU, RReLU
 
 X = torch.linspace(-1, 1, 32).reshape(4, 8)
@@ -104,9 +104,8 @@ MODULES = [
     ([nn.BatchNorm1d(8), nn.ReLU()], RELU),
     ([nn.LayerNorm(8), nn.ReLU()], RELU),
     ([nn.BatchNorm1d(8)], NOTHING),
-    ([nn.ReLU(), nn.LeakyReLU(0.1)], RELU),
+    ([nn.ReLU(), nn.BatchNorm1d(8), nn.Flatten()], RELU),
     ([nn.Tanh()], None),
-    ([nn.ReLU(), nn.Tanh()], RELU),
     ([nn.Dropout(1.0)], None),
 ]
 
@@ -120,6 +119,55 @@ def test_sequences_of_modules_say_the_same_with_and_without_a_batch(between, exp
         assert row.follows.lower() in {"tanh", "dropout"}
     else:
         assert row.follows == expected
+
+
+SECOND = [
+    [nn.ReLU(), nn.LeakyReLU(0.1)],
+    [nn.LeakyReLU(0.1), nn.LeakyReLU(0.1)],
+    [nn.ReLU(), nn.Tanh()],
+    [nn.ReLU(), nn.GELU()],
+    [nn.ReLU(), nn.AlphaDropout(0.1)],
+    [nn.ReLU(), nn.Dropout(0.1), nn.Tanh()],
+    [nn.ReLU(), nn.Flatten(), nn.LayerNorm(8), nn.Sigmoid()],
+    [nn.ReLU(), nn.Dropout(1.0)],
+]
+
+
+@pytest.mark.parametrize("between", SECOND, ids=repr)
+@pytest.mark.parametrize("batch", [X, None], ids=["traced", "module order"])
+def test_a_second_function_behind_the_activation_has_no_law(between, batch):
+    assert law(nn.Sequential(*between)) is None
+    with pytest.raises(ArgumentError, match=r"layer '0'.*followed by .*(for which there is no law|p = 1)"):
+        rows(nn.Sequential(nn.Linear(8, 8), *between, nn.Linear(8, 3)), batch, scheme="fractional")
+    # Behind the last layer it is an output function.
+    if not isinstance(between[-1], nn.Dropout):
+        row = rows(nn.Sequential(nn.Linear(8, 8), *between), batch, scheme="fractional")["0.weight"]
+        assert row.follows.startswith(("ReLU", "LeakyReLU", "Dropout"))
+        assert "at the output" in row.note
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: torch.relu(h).square(),
+        lambda h: torch.relu(h) * torch.relu(h),
+        lambda h: torch.relu(h).abs(),
+        lambda h: torch.from_numpy(torch.relu(h).detach().numpy()),
+    ],
+)
+def test_a_second_function_is_seen_in_a_run(function):
+    with pytest.raises(ArgumentError, match="layer 'a'"):
+        rows(Net(lambda m, x: m.b(function(m.a(x))), **layers()), scheme="fractional")
+
+
+@pytest.mark.parametrize("batch", [IMAGES, None], ids=["traced", "module order"])
+def test_pooling_and_normalization_behind_the_activation_are_noted(batch):
+    for between in ([nn.MaxPool2d(2)], [nn.BatchNorm2d(6)], [nn.AvgPool2d(2), nn.Dropout(0.5)]):
+        row = rows(nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU(), *between, nn.Conv2d(6, 2, 1)), batch)[
+            "0.weight"
+        ]
+        assert row.follows == repr(Dropout(ReLU(), 0.5) if len(between) > 1 else ReLU())
+        assert "through " in row.note
 
 
 @pytest.mark.parametrize("batch", [X, None], ids=["traced", "module order"])

@@ -95,18 +95,17 @@ def _scan(modules: Sequence[nn.Module], last: bool) -> Following:
             continue
         kind, found = type(module).__name__, law(module)
         if isinstance(module, (*NORMALIZATIONS, *POOLS)):
-            notes += [f"through {kind}"] if activation is None else []
+            notes.append(f"through {kind}")
         elif isinstance(found, Dropout) and isinstance(found.activation, Linear):
             dropouts.append(found.p)
         elif isinstance(found, Linear):
             continue
-        elif activation is not None:
-            break
-        elif found is not None:
+        elif found is not None and activation is None:
             activation = found
         elif last:
             notes.append(f"{kind} at the output")
             break
         else:
-            return Following(name=kind, reason=f"followed by {kind}, for which there is no law")
+            before = "" if activation is None else f"{activation!r} and then by "
+            return Following(name=kind, reason=f"followed by {before}{kind}, for which there is no law")
     return Following(law=activation, dropouts=tuple(dropouts), notes=tuple(notes))
