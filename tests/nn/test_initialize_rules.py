@@ -426,6 +426,38 @@ def test_tied_weights_are_one_row():
     assert "also b.weight" in found["a.weight"].note
 
 
+OTHER_USES = [
+    lambda m, x: m.b(torch.relu(x @ m.a.weight.T)),
+    lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight * 2))),
+    lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight.detach()))),
+    lambda m, x: m.b(torch.relu(x @ m.a.weight)),
+    lambda m, x: m.b(torch.relu(F.bilinear(x, x, m.a.weight[None]).repeat(1, 8))),
+    lambda m, x: F.linear(torch.relu(m.b(torch.relu(m.a(x)))), m.a.weight.t()),  # tied, the other way round
+    lambda m, x: torch.relu(m.b(torch.relu(m.a(x)))) @ m.a.weight,
+    lambda m, x: m.b(torch.relu(m.a(x))) * m.a.weight.sum(0),
+]
+
+
+@pytest.mark.parametrize("function", OTHER_USES)
+@pytest.mark.parametrize("scheme", ["fractional", "xavier"])
+def test_a_weight_that_is_used_in_another_way_is_left_alone_and_says_so(function, scheme):
+    model = Net(function, **layers())
+    before = model.a.weight.clone()
+    found = rows(model, scheme=scheme)
+    assert "the run uses it in another way than as the weight of a layer" in found["a.weight"].note
+    assert "not reached" not in found["a.weight"].note
+    assert found["a.weight"].scheme == ""
+    assert torch.equal(model.a.weight, before)
+    assert found["b.weight"].scheme == scheme
+
+
+def test_a_penalty_on_the_weights_or_a_cast_is_no_other_use():
+    model = Net(lambda m, x: m.b(torch.relu(m.a(x))).sum() + (m.a.weight**2).sum(), **layers())
+    assert follows(model) == RELU
+    model = Net(lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight.to(x.dtype)))), **layers())
+    assert follows(model) == RELU
+
+
 def test_embeddings_are_left_alone_and_what_is_tied_to_them():
     model = nn.Sequential(nn.Embedding(5, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 5, bias=False))
     model[3].weight = model[0].weight

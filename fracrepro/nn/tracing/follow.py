@@ -15,7 +15,7 @@ from fracrepro.nn.activations import DROPOUTS, call_law, compose
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["LAYERS", "Following", "Place", "following", "is_layer"]
+__all__ = ["FACTORS", "LAYERS", "Following", "Place", "following", "is_layer"]
 
 LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
 # Layers that no scheme serves.
