@@ -19,7 +19,7 @@ from fracrepro.nn import schemes
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
-from fracrepro.nn.tracing.order import UNSEEN, is_layer
+from fracrepro.nn.tracing.order import GUESSED, UNSEEN, is_layer
 from fracrepro.theory.activations import Activation, Linear, activation, check_activation, names
 
 __all__ = ["initialize_"]
@@ -247,13 +247,21 @@ def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
 
 
 def _warn(filled: Sequence[Entry], refused: Sequence[Entry]) -> None:
-    """Warn where there is nothing to initialize, and where the order of modules may hide an activation."""
+    """Warn where there is nothing to initialize, and where the order of modules is a guess."""
     if not filled and not refused:
         warnings.warn("nothing is initialized; the notes of the report say why", UserWarning, stacklevel=3)
-    unseen = [entry.layer for entry in filled if entry.slot is not None and UNSEEN in entry.slot.note]
-    if unseen:
-        names = ", ".join(map(repr, unseen[:3])) + (", …" if len(unseen) > 3 else "")
-        warnings.warn(f"{names}: {UNSEEN}; counted as linear", UserWarning, stacklevel=3)
+    guessed = _named(filled, GUESSED)
+    if guessed:
+        unseen = _named(filled, UNSEEN)
+        more = f"; {unseen}: {UNSEEN}; counted as linear" if unseen else ""
+        message = f"{guessed}: {GUESSED}; the order in which they were registered is taken{more}"
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def _named(entries: Sequence[Entry], note: str) -> str:
+    """The layers whose weights have this note, the first three by name."""
+    layers = [entry.layer for entry in entries if entry.slot is not None and note in entry.slot.note]
+    return ", ".join(map(repr, layers[:3])) + (", …" if len(layers) > 3 else "")
 
 
 def _carry_out(

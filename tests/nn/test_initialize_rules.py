@@ -669,6 +669,42 @@ def test_a_guess_that_may_hide_an_activation_is_a_warning():
         initialize_(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)), generator=torch.Generator())
 
 
+def test_an_order_that_is_a_guess_is_one_warning_and_a_note():
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, activation=nn.ReLU(), batch_first=True)
+    shared = Net(lambda m, x: m.b(torch.relu(m.a(torch.relu(m.a(x))))), **layers(), act=nn.ReLU())
+    inner = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    wrapped = Net(lambda m, x: m.inner(x), inner=inner)
+    for model, names, batch in (
+        (encoder, ["linear1", "linear2"], X[None]),
+        (shared, ["a", "b"], X),
+        (wrapped, ["inner.2"], X),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            report = initialize_(model, "xavier", generator=torch.Generator())
+        assert len(caught) == 1
+        assert caught[0].category is UserWarning
+        message = str(caught[0].message)
+        assert message.startswith(f"{', '.join(map(repr, names))}: the order in which the model runs")
+        assert "batch" in message
+        noted = report[report["note"].str.contains("the order in which the model runs")]
+        assert noted["layer"].tolist() == names
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            traced = initialize_(model, "xavier", batch=batch, generator=torch.Generator())
+        assert not traced["note"].str.contains("the order in which").any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        initialize_(nn.Sequential(inner, nn.ReLU(), nn.Linear(8, 2)), generator=torch.Generator())
+        initialize_(nn.Linear(8, 8), generator=torch.Generator())
+
+
+def test_a_guess_reads_no_further_than_the_first_activation():
+    parts = {"relu": nn.ReLU(), "output": nn.Sigmoid()}
+    model = Net(lambda m, x: m.output(m.b(m.relu(m.a(x)))), a=nn.Linear(8, 8), **parts, b=nn.Linear(8, 8))
+    assert rows(model, None, scheme="fractional")["a.weight"].follows == RELU
+
+
 def test_empty_and_integer_parameters_are_left_alone():
     model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))
     model[0].weight = nn.Parameter(torch.empty(4, 0))

@@ -159,7 +159,8 @@ def _geometry(node: Node, weight: Tensor) -> dict[str, Any]:
 
 def _shared(first: Slot, second: Slot) -> Slot:
     """One weight that is used twice: the law must be the same, or there is none."""
-    merged = replace(first, first=first.first or second.first, last=first.last and second.last)
+    note = "; ".join(dict.fromkeys(filter(None, [first.note, second.note])))
+    merged = replace(first, note=note, first=first.first or second.first, last=first.last and second.last)
     same = (first.follows, first.reason, first.shape) == (second.follows, second.reason, second.shape)
     if same or first.reason:
         return merged
