@@ -55,6 +55,7 @@ def initialize_(
     The scheme sees each linear layer and convolution with its fans and the activation that follows it.
     With a batch, what follows is seen in one run of the model in training mode; without one, or where that
     run does not come by, it is read off the order of the modules.
+    Where that order is a guess, because a model has a forward pass of its own, a warning names the layers.
     Where nothing follows, the layer counts as linear; after the last layer `last` may say otherwise.
     Everything is planned and checked before the first parameter changes, and all but the weights and biases
     that the report names stays as it was: modes, buffers, ``.grad``, hooks, and the global generators if
@@ -81,8 +82,9 @@ def initialize_(
 
     Raises:
         ArgumentError: before anything changes, for an unknown scheme, option or activation, a model without
-            parameters or with parameters on the meta device, a batch that the model does not accept, and a
-            layer that the scheme cannot serve.
+            parameters or with parameters that cannot be filled (on the meta device, made in inference mode,
+            entries that share memory), a batch that the model does not accept, and a layer that the scheme
+            cannot serve.
 
     Source:
         The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
