@@ -345,7 +345,14 @@ def set_where_negative(h):
     return h
 
 
+def set_in_a_view(h):
+    flat = h.view(-1)
+    flat[flat < 0] = 0
+    return h
+
+
 OWN_MASKS = [
+    set_in_a_view,
     lambda h: h.masked_fill(h < 0, 0),
     lambda h: h.masked_fill_(h < 0, 0),
     set_where_negative,

@@ -107,7 +107,8 @@ class _Recorder(TorchFunctionMode):
         made = list(_tensors(result))
         name = function_name(func)
         if name == "setitem":
-            made = given[:1]
+            base = given[0]._base  # what a view shows has changed as well
+            made = given[:1] if base is None else [given[0], base]
         if not made or name == "grad":
             return result
         self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
