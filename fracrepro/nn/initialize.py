@@ -19,8 +19,8 @@ from fracrepro.nn import schemes
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
-from fracrepro.nn.tracing.order import UNSEEN, is_layer
-from fracrepro.theory.activations import Activation, Linear, activation, check_activation
+from fracrepro.nn.tracing.order import GUESSED, UNSEEN, is_layer
+from fracrepro.theory.activations import Activation, Linear, activation, check_activation, names
 
 __all__ = ["initialize_"]
 
@@ -55,6 +55,7 @@ def initialize_(
     The scheme sees each linear layer and convolution with its fans and the activation that follows it.
     With a batch, what follows is seen in one run of the model in training mode; without one, or where that
     run does not come by, it is read off the order of the modules.
+    Where that order is a guess, because a model has a forward pass of its own, a warning names the layers.
     Where nothing follows, the layer counts as linear; after the last layer `last` may say otherwise.
     Everything is planned and checked before the first parameter changes, and all but the weights and biases
     that the report names stays as it was: modes, buffers, ``.grad``, hooks, and the global generators if
@@ -81,8 +82,9 @@ def initialize_(
 
     Raises:
         ArgumentError: before anything changes, for an unknown scheme, option or activation, a model without
-            parameters or with parameters on the meta device, a batch that the model does not accept, and a
-            layer that the scheme cannot serve.
+            parameters or with parameters that cannot be filled (on the meta device, made in inference mode,
+            entries that share memory), a batch that the model does not accept, and a layer that the scheme
+            cannot serve.
 
     Source:
         The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
@@ -95,7 +97,10 @@ def initialize_(
     chosen = _scheme(scheme, options)
     parameters = _parameters(model)
     _check(chosen, batch, generator, bias, include, untreatable)
-    output = activation(last) if isinstance(last, str) else check_activation("last", last)
+    if isinstance(last, str):
+        output = activation(choice("last", last, names()))
+    else:
+        output = check_activation("last", last)
     found = find(model, batch)
     if not isinstance(output, Linear):
         found.slots = {key: _ends_with(slot, output) for key, slot in found.slots.items()}
@@ -114,6 +119,7 @@ def initialize_(
         raise ArgumentError(_refusal(chosen, refused))
     filled = [entry for entry in entries if not entry.refusal]
     biases = [] if bias == "keep" else _biases(filled, left)
+    _check_memory(parameters, [*(entry.tensor for entry in filled), *biases])
     _warn(filled, refused)
     _carry_out(chosen, plan, filled, biases, generator)
     left |= {id(entry.tensor): f"left alone: {entry.refusal}" for entry in refused}
@@ -143,6 +149,8 @@ def _parameters(model: nn.Module) -> dict[int, _Parameter]:
                 raise ArgumentError(f"model: {full} is lazy, without a shape: run the model on a batch first")
             if tensor.is_meta:
                 raise ArgumentError(f"model: {full} is on the meta device: need memory, see Module.to_empty")
+            if tensor.is_inference() and not torch.is_inference_mode_enabled():
+                raise ArgumentError(f"model: {full} was made in inference mode: need one that may be changed")
             there = found.get(id(tensor))
             found[id(tensor)] = (
                 _Parameter(layer, name, module, tensor)
@@ -205,6 +213,31 @@ def _biases(filled: Iterable[Entry], left: dict[int, str]) -> list[Tensor]:
     return [each for each in biases if each is not None and id(each) not in done and id(each) not in left]
 
 
+def _check_memory(parameters: dict[int, _Parameter], tensors: Iterable[Tensor | None]) -> None:
+    """ArgumentError for a tensor with several entries in one place, which cannot be filled."""
+    for tensor in tensors:
+        if tensor is not None and _overlaps(tensor):
+            each = parameters[id(tensor)]
+            name = f"{each.layer}.{each.name}" if each.layer else each.name
+            raise ArgumentError(
+                f"model: entries of {name} share memory (strides {tensor.stride()}): need one that can be "
+                "filled, such as its clone"
+            )
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether two entries of a strided tensor may share memory: a step falls short of what lies below it."""
+    if tensor.layout != torch.strided:
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+    return False
+
+
 def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
     """One line for the layers that the scheme cannot serve."""
     first, more = refused[0], len(refused) - 1
@@ -216,13 +249,21 @@ def _refusal(scheme: Scheme, refused: Sequence[Entry]) -> str:
 
 
 def _warn(filled: Sequence[Entry], refused: Sequence[Entry]) -> None:
-    """Warn where there is nothing to initialize, and where the order of modules may hide an activation."""
+    """Warn where there is nothing to initialize, and where the order of modules is a guess."""
     if not filled and not refused:
         warnings.warn("nothing is initialized; the notes of the report say why", UserWarning, stacklevel=3)
-    unseen = [entry.layer for entry in filled if entry.slot is not None and UNSEEN in entry.slot.note]
-    if unseen:
-        names = ", ".join(map(repr, unseen[:3])) + (", …" if len(unseen) > 3 else "")
-        warnings.warn(f"{names}: {UNSEEN}; counted as linear", UserWarning, stacklevel=3)
+    guessed = _named(filled, GUESSED)
+    if guessed:
+        unseen = _named(filled, UNSEEN)
+        more = f"; {unseen}: {UNSEEN}; counted as linear" if unseen else ""
+        message = f"{guessed}: {GUESSED}; the order in which they were registered is taken{more}"
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def _named(entries: Sequence[Entry], note: str) -> str:
+    """The layers whose weights have this note, the first three by name."""
+    layers = [entry.layer for entry in entries if entry.slot is not None and note in entry.slot.note]
+    return ", ".join(map(repr, layers[:3])) + (", …" if len(layers) > 3 else "")
 
 
 def _carry_out(

@@ -36,9 +36,8 @@ def busy():
         nn.BatchNorm1d(16),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.RReLU(),
         nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16)),
-        nn.ReLU(),
+        nn.RReLU(),
         nn.Linear(16, 3),
     )
 
@@ -186,6 +185,33 @@ def test_a_run_that_replaces_buffers_and_uses_every_generator_leaves_no_trace():
     assert random.getstate() == states[2]
 
 
+def test_a_forward_pass_that_calls_backward_leaves_the_gradients():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            y = torch.relu(self.layer(x))
+            y.sum().backward(retain_graph=True)
+            return y
+
+    model = Own()
+    model(X)
+    grad, values = model.layer.weight.grad, model.layer.weight.grad.clone()
+    assert values.abs().max() > 0
+    initialize_(model, batch=X, generator=seeded())
+    assert model.layer.weight.grad is grad
+    assert torch.equal(grad, values)
+
+
+def test_weights_with_gaps_or_transposed_in_memory_are_filled():
+    for change in (lambda w: w.T.contiguous().T, lambda w: w.repeat(1, 2)[:, ::2]):
+        model = with_weight(change)
+        assert initialize_(model, generator=seeded())["std"][4] > 0
+        assert not model[4].weight.is_contiguous()
+
+
 def test_biases_are_zeroed_or_kept():
     model = mlp()
     before = [layer.bias.clone() for layer in model if isinstance(layer, nn.Linear)]
@@ -250,12 +276,35 @@ def on_meta():
     return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2, device="meta"))
 
 
+def with_weight(change, name="weight"):
+    """A model whose last layer has a parameter that is changed before it is wrapped."""
+    model = mlp()
+    setattr(model[4], name, nn.Parameter(change(model[4].weight.detach())))
+    return model
+
+
+def in_inference_mode():
+    model = mlp()
+    with torch.inference_mode():
+        model[2] = nn.Linear(16, 16)
+    return model
+
+
 BAD = [
     (lambda: "model", {}, "model = 'model': need a torch.nn.Module"),
     (nn.Sequential, {}, "model = Sequential: has no parameters"),
     (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, "has no parameters"),
     (on_meta, {}, "2.weight is on the meta device"),
     (lambda: nn.Sequential(nn.Linear(8, 8), nn.LazyLinear(3)), {}, "1.weight is lazy"),
+    (
+        lambda: with_weight(lambda w: w[:, :1].expand(3, 16)),
+        {},
+        r"entries of 4.weight share memory \(strides",
+    ),
+    (lambda: with_weight(lambda w: w.flatten().as_strided((3, 16), (8, 1))), {}, "entries of 4.weight share"),
+    (lambda: with_weight(lambda w: w[0, :1].expand(3), "bias"), {}, "entries of 4.bias share memory"),
+    (in_inference_mode, {}, "2.weight was made in inference mode"),
+    (in_inference_mode, {"batch": X}, "2.weight was made in inference mode"),
     (mlp, {"scheme": "kaimng"}, "scheme = 'kaimng': .*; did you mean 'kaiming'"),
     (mlp, {"scheme": 3}, "scheme = 3"),
     (mlp, {"scheme": "kaiming", "s": 1.0}, "kaiming option = 's'"),
@@ -264,7 +313,7 @@ BAD = [
     (mlp, {"scheme": schemes.make("kaiming"), "a": 0.1}, "a: need no options beside a scheme"),
     (mlp, {"bias": "one"}, "bias = 'one': need one of 'zero', 'keep'"),
     (mlp, {"untreatable": "skip"}, "untreatable = 'skip'"),
-    (mlp, {"last": "rleu"}, "activation = 'rleu': need one of .*; did you mean 'relu'"),
+    (mlp, {"last": "rellu"}, "^last = 'rellu': need one of .*; did you mean 'relu'"),
     (mlp, {"last": None}, "last = None: need an activation"),
     (mlp, {"generator": 0}, "generator = 0: need a torch.Generator"),
     (mlp, {"include": "0"}, "include = '0': need a function"),

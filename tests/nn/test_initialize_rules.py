@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import initialize_
-from fracrepro.nn.activations import module
+from fracrepro.nn.activations import law, module
 from fracrepro.theory.activations import Abs, Dropout, LeakyReLU, Linear, ReLU, RReLU
 
 X = torch.linspace(-1, 1, 32).reshape(4, 8)
@@ -104,9 +104,8 @@ MODULES = [
     ([nn.BatchNorm1d(8), nn.ReLU()], RELU),
     ([nn.LayerNorm(8), nn.ReLU()], RELU),
     ([nn.BatchNorm1d(8)], NOTHING),
-    ([nn.ReLU(), nn.LeakyReLU(0.1)], RELU),
+    ([nn.ReLU(), nn.BatchNorm1d(8), nn.Flatten()], RELU),
     ([nn.Tanh()], None),
-    ([nn.ReLU(), nn.Tanh()], RELU),
     ([nn.Dropout(1.0)], None),
 ]
 
@@ -120,6 +119,55 @@ def test_sequences_of_modules_say_the_same_with_and_without_a_batch(between, exp
         assert row.follows.lower() in {"tanh", "dropout"}
     else:
         assert row.follows == expected
+
+
+SECOND = [
+    [nn.ReLU(), nn.LeakyReLU(0.1)],
+    [nn.LeakyReLU(0.1), nn.LeakyReLU(0.1)],
+    [nn.ReLU(), nn.Tanh()],
+    [nn.ReLU(), nn.GELU()],
+    [nn.ReLU(), nn.AlphaDropout(0.1)],
+    [nn.ReLU(), nn.Dropout(0.1), nn.Tanh()],
+    [nn.ReLU(), nn.Flatten(), nn.LayerNorm(8), nn.Sigmoid()],
+    [nn.ReLU(), nn.Dropout(1.0)],
+]
+
+
+@pytest.mark.parametrize("between", SECOND, ids=repr)
+@pytest.mark.parametrize("batch", [X, None], ids=["traced", "module order"])
+def test_a_second_function_behind_the_activation_has_no_law(between, batch):
+    assert law(nn.Sequential(*between)) is None
+    with pytest.raises(ArgumentError, match=r"layer '0'.*followed by .*(for which there is no law|p = 1)"):
+        rows(nn.Sequential(nn.Linear(8, 8), *between, nn.Linear(8, 3)), batch, scheme="fractional")
+    # Behind the last layer it is an output function.
+    if not isinstance(between[-1], nn.Dropout):
+        row = rows(nn.Sequential(nn.Linear(8, 8), *between), batch, scheme="fractional")["0.weight"]
+        assert row.follows.startswith(("ReLU", "LeakyReLU", "Dropout"))
+        assert "at the output" in row.note
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: torch.relu(h).square(),
+        lambda h: torch.relu(h) * torch.relu(h),
+        lambda h: torch.relu(h).abs(),
+        lambda h: torch.from_numpy(torch.relu(h).detach().numpy()),
+    ],
+)
+def test_a_second_function_is_seen_in_a_run(function):
+    with pytest.raises(ArgumentError, match="layer 'a'"):
+        rows(Net(lambda m, x: m.b(function(m.a(x))), **layers()), scheme="fractional")
+
+
+@pytest.mark.parametrize("batch", [IMAGES, None], ids=["traced", "module order"])
+def test_pooling_and_normalization_behind_the_activation_are_noted(batch):
+    for between in ([nn.MaxPool2d(2)], [nn.BatchNorm2d(6)], [nn.AvgPool2d(2), nn.Dropout(0.5)]):
+        row = rows(nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU(), *between, nn.Conv2d(6, 2, 1)), batch)[
+            "0.weight"
+        ]
+        assert row.follows == repr(Dropout(ReLU(), 0.5) if len(between) > 1 else ReLU())
+        assert "through " in row.note
 
 
 @pytest.mark.parametrize("batch", [X, None], ids=["traced", "module order"])
@@ -270,6 +318,83 @@ def test_a_gate_has_no_law():
         rows(Net(lambda m, x: m.b(F.glu(torch.cat([m.a(x)] * 2, 1))), **layers()), scheme="fractional")
 
 
+PRODUCTS_WITH_ITSELF = [
+    (lambda h: h * h, "by itself"),
+    (lambda h: h.clone().mul_(h), "by another signal"),
+    (lambda h: torch.mul(h, other=h), "by itself"),
+    (lambda h: h.view(4, 8) * h.t().t(), "by another signal"),
+    (lambda h: torch.cat(2 * [(lambda c: c[0] * c[1])(h.chunk(2, dim=1))], 1), "by itself"),
+    (lambda h: h / (1 + h.abs()), "by another signal"),
+    (lambda h: 1 / h, "a divisor"),
+    (lambda h: torch.div(torch.ones(4, 8), h), "a divisor"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), PRODUCTS_WITH_ITSELF)
+def test_a_product_of_a_signal_with_itself_has_no_law(function, message):
+    model = Net(lambda m, x: m.b(function(m.a(x))), **layers())
+    with pytest.raises(
+        ArgumentError, match=rf"layer 'a'.*(multiplied )?{message}, for which there is no law"
+    ):
+        rows(model, scheme="fractional")
+
+
+def set_where_negative(h):
+    h = h.clone()
+    h[h < 0] = 0
+    return h
+
+
+def set_in_a_view(h):
+    flat = h.view(-1)
+    flat[flat < 0] = 0
+    return h
+
+
+OWN_MASKS = [
+    set_in_a_view,
+    lambda h: h.masked_fill(h < 0, 0),
+    lambda h: h.masked_fill_(h < 0, 0),
+    set_where_negative,
+    lambda h: h.index_put((h < 0,), torch.tensor(0.0)),
+    lambda h: h.view(4, 2, 4).masked_fill((2 * h < 0).view(4, 2, 4), 0).flatten(1),
+    lambda h: h.scatter(1, (h < 0).long(), 0.0),
+    lambda h: h.gather(1, h.argsort(1)),
+    lambda h: h[torch.arange(4)[:, None], (h > 0).long()],
+]
+
+
+@pytest.mark.parametrize("function", OWN_MASKS)
+def test_a_mask_or_an_index_from_the_same_tensor_has_no_law(function):
+    model = Net(lambda m, x: m.b(function(m.a(x))), **layers())
+    with pytest.raises(ArgumentError, match=r"layer 'a'.*for which there is no law"):
+        rows(model, scheme="fractional")
+
+
+OTHER_MASKS = [
+    lambda x, h: h.masked_fill(x < 0, 0),
+    lambda x, h: h.masked_fill(torch.ones(4, 8).triu() > 0, 0),
+    lambda x, h: h.gather(1, x.argsort(1)),
+    lambda x, h: h[torch.tensor([3, 2, 1, 0])],
+    lambda x, h: torch.zeros(4, 8).index_put((x[:, 0] < 2,), h),
+    lambda x, h: torch.zeros(4, 8).scatter(1, x.argsort(1), h),
+]
+
+
+@pytest.mark.parametrize("function", OTHER_MASKS)
+def test_a_mask_or_an_index_from_elsewhere_lets_the_signal_pass(function):
+    assert follows(Net(lambda m, x: m.b(torch.relu(function(x, m.a(x)))), **layers())) == RELU
+
+
+def test_a_router_of_ones_own_lets_the_experts_pass():
+    def forward(m, x):
+        h = torch.relu(m.a(x))
+        return m.d(torch.where(x < 9, torch.relu(m.c(h[m.b(h).argmax(1) % 4])), torch.tensor(0.0)))
+
+    found = rows(Net(forward, **layers(4)))
+    assert found["a.weight"].follows == RELU
+
+
 def test_output_that_cannot_be_followed_is_refused():
     def elsewhere(h):
         return torch.from_numpy(2 * h.detach().numpy())
@@ -306,6 +431,38 @@ def test_tied_weights_are_one_row():
     found = rows(model)
     assert set(found) == {"a.weight", "a.bias", "b.bias"}
     assert "also b.weight" in found["a.weight"].note
+
+
+OTHER_USES = [
+    lambda m, x: m.b(torch.relu(x @ m.a.weight.T)),
+    lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight * 2))),
+    lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight.detach()))),
+    lambda m, x: m.b(torch.relu(x @ m.a.weight)),
+    lambda m, x: m.b(torch.relu(F.bilinear(x, x, m.a.weight[None]).repeat(1, 8))),
+    lambda m, x: F.linear(torch.relu(m.b(torch.relu(m.a(x)))), m.a.weight.t()),  # tied, the other way round
+    lambda m, x: torch.relu(m.b(torch.relu(m.a(x)))) @ m.a.weight,
+    lambda m, x: m.b(torch.relu(m.a(x))) * m.a.weight.sum(0),
+]
+
+
+@pytest.mark.parametrize("function", OTHER_USES)
+@pytest.mark.parametrize("scheme", ["fractional", "xavier"])
+def test_a_weight_that_is_used_in_another_way_is_left_alone_and_says_so(function, scheme):
+    model = Net(function, **layers())
+    before = model.a.weight.clone()
+    found = rows(model, scheme=scheme)
+    assert "the run uses it in another way than as the weight of a layer" in found["a.weight"].note
+    assert "not reached" not in found["a.weight"].note
+    assert found["a.weight"].scheme == ""
+    assert torch.equal(model.a.weight, before)
+    assert found["b.weight"].scheme == scheme
+
+
+def test_a_penalty_on_the_weights_or_a_cast_is_no_other_use():
+    model = Net(lambda m, x: m.b(torch.relu(m.a(x))).sum() + (m.a.weight**2).sum(), **layers())
+    assert follows(model) == RELU
+    model = Net(lambda m, x: m.b(torch.relu(F.linear(x, m.a.weight.to(x.dtype)))), **layers())
+    assert follows(model) == RELU
 
 
 def test_embeddings_are_left_alone_and_what_is_tied_to_them():
@@ -517,6 +674,42 @@ def test_a_guess_that_may_hide_an_activation_is_a_warning():
         warnings.simplefilter("error")
         initialize_(model, batch=X, generator=torch.Generator())
         initialize_(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)), generator=torch.Generator())
+
+
+def test_an_order_that_is_a_guess_is_one_warning_and_a_note():
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, activation=nn.ReLU(), batch_first=True)
+    shared = Net(lambda m, x: m.b(torch.relu(m.a(torch.relu(m.a(x))))), **layers(), act=nn.ReLU())
+    inner = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    wrapped = Net(lambda m, x: m.inner(x), inner=inner)
+    for model, names, batch in (
+        (encoder, ["linear1", "linear2"], X[None]),
+        (shared, ["a", "b"], X),
+        (wrapped, ["inner.2"], X),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            report = initialize_(model, "xavier", generator=torch.Generator())
+        assert len(caught) == 1
+        assert caught[0].category is UserWarning
+        message = str(caught[0].message)
+        assert message.startswith(f"{', '.join(map(repr, names))}: the order in which the model runs")
+        assert "batch" in message
+        noted = report[report["note"].str.contains("the order in which the model runs")]
+        assert noted["layer"].tolist() == names
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            traced = initialize_(model, "xavier", batch=batch, generator=torch.Generator())
+        assert not traced["note"].str.contains("the order in which").any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        initialize_(nn.Sequential(inner, nn.ReLU(), nn.Linear(8, 2)), generator=torch.Generator())
+        initialize_(nn.Linear(8, 8), generator=torch.Generator())
+
+
+def test_a_guess_reads_no_further_than_the_first_activation():
+    parts = {"relu": nn.ReLU(), "output": nn.Sigmoid()}
+    model = Net(lambda m, x: m.output(m.b(m.relu(m.a(x)))), a=nn.Linear(8, 8), **parts, b=nn.Linear(8, 8))
+    assert rows(model, None, scheme="fractional")["a.weight"].follows == RELU
 
 
 def test_empty_and_integer_parameters_are_left_alone():

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from torch.nn import Parameter
 
-from fracrepro.nn.activations import DROPOUTS, call_law
+from fracrepro.nn.activations import DROPOUTS, call_law, compose
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["LAYERS", "Following", "Place", "following", "is_layer"]
+__all__ = ["FACTORS", "LAYERS", "Following", "Place", "following", "is_layer"]
 
 LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
 # Layers that no scheme serves.
@@ -56,7 +56,7 @@ class Following:
     """What happens to a tensor next: an activation, nothing, or something without a law.
 
     Attributes:
-        law: the activation, None for none.
+        law: the activation, None for none; with a reason, what stands before the function without a law.
         dropouts: probabilities of the dropouts before the next layer.
         name: of a function without a law.
         reason: why there is no law.
@@ -86,6 +86,7 @@ class Following:
 
 NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
+WITHOUT = "goes on without the activation too"
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
 
@@ -107,14 +108,11 @@ def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]
     for node in nodes:
         node.layered = any(parent.layered or is_layer(parent) for parent in node.parents)
     after: dict[Node, Following] = {}
-    drops: dict[Node, tuple[float, ...] | None] = {}
     feeds: set[Node] = set()  # whose result reaches another layer
     for node in reversed(nodes):
         if any(child in feeds or is_layer(child) for child in node.children):
             feeds.add(node)
-        live = [child for child in node.children if is_layer(child) or after[child] != DEAD]
-        drops[node] = _agreed([_drops(child, drops) for child in live], node.output)
-        after[node] = _combine([_next(child, node, after, drops) for child in node.children], node.output)
+        after[node] = _combine([_next(child, node, after) for child in node.children], node.output)
     return {
         node: Place(_last(after[node], node in feeds, complete), not node.layered, node not in feeds)
         for node in nodes
@@ -132,18 +130,16 @@ def is_layer(node: Node) -> bool:
     return node.name in LAYERS or node.name in BLOCKS
 
 
-def _next(
-    child: Node, node: Node, after: dict[Node, Following], drops: dict[Node, tuple[float, ...] | None]
-) -> Following:
+def _next(child: Node, node: Node, after: dict[Node, Following]) -> Following:
     """What one use of a tensor does with it."""
     name, others = child.name, [parent for parent in child.parents if parent.signal and parent is not node]
     if is_layer(child):
         return NOTHING
-    law = call_law(child.function, child.args, child.kwargs)
-    if law is not None and not _passes(child):
-        return _with_dropouts(Following(law=law), [drops[child]])
     if after[child] == DEAD:  # a figure that is printed or stored
         return DEAD
+    law = call_law(child.function, child.args, child.kwargs)
+    if law is not None and not _passes(child):
+        return _then(law, after[child])
     if name in PRODUCTS:
         with_itself = child.parents.count(node) > 1
         if with_itself or any(other.layered or is_layer(other) for other in others):
@@ -152,12 +148,69 @@ def _next(
     if name in SUMS and others:
         return NOTHING.noting("added to another signal")
     if _passes(child):
+        if _chooses_by_itself(child, node):
+            reason = f"changed or chosen by its own values ({name}), for which there is no law"
+            return Following(name=name, reason=reason)
         return _through(child, after[child])
-    if name in SUMS or (name in FACTORS and not others):
+    if name in SUMS:
         return after[child]
     if name in FACTORS:
-        return Following(name=name, reason="multiplied by another signal, for which there is no law")
+        return _scaled(child, node, after[child])
     return Following(name=name, reason=f"followed by {name}, for which there is no law")
+
+
+def _then(law: Activation, rest: Following) -> Following:
+    """An activation, and what follows behind it up to the next layer."""
+    if rest.attention:
+        return rest
+    notes = tuple("goes on through a second function too" if n == WITHOUT else n for n in rest.notes)
+    if rest.reason:  # at the output the activation counts, and what refuses is an output function
+        return replace(rest, law=law, notes=notes)
+    both = law if rest.law is None else compose(law, rest.law)
+    if both is None:
+        name = repr(rest.law)
+        reason = f"followed by {law!r} and then by {name}, for which there is no law"
+        return Following(law, name=name, reason=reason, notes=notes)
+    return Following(both, rest.dropouts, notes=notes)
+
+
+def _chooses_by_itself(child: Node, node: Node) -> bool:
+    """Whether a mask or an index of a call comes of the output of the same layer as the tensor it acts on."""
+    if not child.choosers or child.name not in MOVES:
+        return False
+    same = {each for each in _back_to_layer(node) if each.layered or is_layer(each)}
+    return any(each in same for chooser in child.choosers for each in _back_to_layer(chooser))
+
+
+def _back_to_layer(node: Node) -> set[Node]:
+    """A tensor and all that it is made of, back to the layers before it."""
+    found, waiting = {node}, [node]
+    while waiting:
+        each = waiting.pop()
+        for parent in () if is_layer(each) else each.parents:
+            if parent not in found:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+def _scaled(child: Node, node: Node, rest: Following) -> Following:
+    """What follows a factor or a divisor: a constant one passes, the signal itself does not."""
+    signals = [parent for parent in child.parents if parent.signal]
+    if any(parent is not node for parent in signals):
+        return Following(name=child.name, reason="multiplied by another signal, for which there is no law")
+    if len(signals) > 1:
+        return Following(name=child.name, reason="multiplied by itself, for which there is no law")
+    if child.name in {"div", "divide"} and _divides(child):
+        return Following(name=child.name, reason="a divisor, for which there is no law")
+    return rest
+
+
+def _divides(child: Node) -> bool:
+    """Whether the signal is what is divided by."""
+    reverse = getattr(child.function, "__name__", "") in {"__rdiv__", "__rtruediv__"}
+    dividend = child.argument(1 if reverse else 0, "input")
+    return not any(made is dividend for made in child.signals)
 
 
 def _passes(child: Node) -> bool:
@@ -184,19 +237,6 @@ def _probability(child: Node) -> float | None:
     return float(child.argument(1, "p", 0.5)) or None
 
 
-def _drops(child: Node, drops: dict[Node, tuple[float, ...] | None]) -> tuple[float, ...] | None:
-    """The dropouts on the way to the next layer; None where paths differ."""
-    if not _passes(child):
-        return ()
-    p, rest = _probability(child), drops[child]
-    return rest if p is None or rest is None else (p, *rest)
-
-
-def _agreed(paths: list[tuple[float, ...] | None], output: bool) -> tuple[float, ...] | None:
-    distinct = {*paths, ()} if output else set(paths)
-    return distinct.pop() if len(distinct) == 1 else None if distinct else ()
-
-
 def _combine(uses: list[Following], output: bool) -> Following:
     """All uses of one tensor: attention first, then the signal that goes on as it is, then activations."""
     if output:
@@ -211,7 +251,7 @@ def _combine(uses: list[Following], output: bool) -> Following:
         return attention[0]
     if plain:
         found = _with_dropouts(plain[0], [use.dropouts for use in plain])
-        return found if len(plain) == len(uses) else found.noting("goes on without the activation too")
+        return found if len(plain) == len(uses) else found.noting(WITHOUT)
     if refused:
         return refused[0]
     laws = list(dict.fromkeys(use.law for use in uses))
@@ -221,10 +261,10 @@ def _combine(uses: list[Following], output: bool) -> Following:
     return _with_dropouts(uses[0], [use.dropouts for use in uses])
 
 
-def _with_dropouts(found: Following, paths: list[tuple[float, ...] | None]) -> Following:
+def _with_dropouts(found: Following, paths: list[tuple[float, ...]]) -> Following:
     """The dropouts that all paths share; they count for nothing where paths differ."""
     dropouts = paths[0]
-    if dropouts is None or any(path != dropouts for path in paths):
+    if any(path != dropouts for path in paths):
         return replace(found, dropouts=()).noting(SOME_PATHS)
     if any(p >= 1.0 for p in dropouts):
         return Following(name="dropout", reason="followed by dropout with p = 1, which leaves nothing")
@@ -237,4 +277,4 @@ def _last(found: Following, feeds: bool, complete: bool) -> Following:
         return NOTHING.noting("its output is not used")
     if feeds or not found.name:
         return found
-    return Following(notes=(*found.notes, f"{found.name} at the output"))
+    return Following(found.law, notes=(*found.notes, f"{found.name} at the output"))

@@ -11,12 +11,13 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from fracrepro.nn.schemes.plan import Slot
 from fracrepro.nn.tracing import order
-from fracrepro.nn.tracing.follow import LAYERS, Place, following
+from fracrepro.nn.tracing.follow import FACTORS, LAYERS, Place, following, is_layer
 from fracrepro.nn.tracing.record import Node, record
 
 __all__ = ["Found", "find"]
 
 ATTENTION, EMBEDDING = "attention: no law", "embedding: no law"
+ELSEWHERE = "the run uses it in another way than as the weight of a layer: no law"
 # Of modules; what is inside them belongs to them.
 KINDS: dict[tuple[type[nn.Module], ...], str] = {
     (nn.MultiheadAttention,): ATTENTION,
@@ -35,10 +36,14 @@ class Found:
     Attributes:
         slots: the weights that layers apply, in the order in which they are applied as far as that is known.
         aside: parameters that no scheme fills, with the reason.
+        reached: the parameters among the arguments of any call of a run.
+        elsewhere: those of them that enter a product in another way than as the weight of a layer.
     """
 
     slots: dict[int, Slot] = field(default_factory=dict)
     aside: dict[int, str] = field(default_factory=dict)
+    reached: set[int] = field(default_factory=set)
+    elsewhere: set[int] = field(default_factory=set)
 
     def add(self, slot: Slot) -> None:
         """Add one use of a weight."""
@@ -63,7 +68,9 @@ def find(model: nn.Module, batch: Any = None) -> Found:
             for key, slot in result.slots.items()
             if key not in seen.slots
         }
-        result = Found(seen.slots | missed, result.aside | seen.aside)
+        slots = seen.slots | missed
+        elsewhere = dict.fromkeys(seen.reached & set(missed) | seen.elsewhere & set(slots), ELSEWHERE)
+        result = Found(slots, elsewhere | result.aside | seen.aside)
     result.slots = {key: slot for key, slot in result.slots.items() if key not in result.aside}
     return result
 
@@ -73,6 +80,9 @@ def from_run(model: nn.Module, batch: Any) -> Found:
     nodes, complete = record(model, batch)
     found = Found()
     for node in nodes:
+        given = {id(parameter) for parameter in _parameters(node)}
+        found.reached |= given
+        found.elsewhere |= {key for key in given if _enters_a_product(node, key)}
         if node.name in {"embedding", "embedding_bag"}:
             found.aside |= {id(parameter): EMBEDDING for parameter in _parameters(node)}
     for node, place in following(nodes, complete).items():
@@ -149,13 +159,30 @@ def _geometry(node: Node, weight: Tensor) -> dict[str, Any]:
 
 def _shared(first: Slot, second: Slot) -> Slot:
     """One weight that is used twice: the law must be the same, or there is none."""
-    merged = replace(first, first=first.first or second.first, last=first.last and second.last)
+    note = "; ".join(dict.fromkeys(filter(None, [first.note, second.note])))
+    merged = replace(first, note=note, first=first.first or second.first, last=first.last and second.last)
     same = (first.follows, first.reason, first.shape) == (second.follows, second.reason, second.shape)
     if same or first.reason:
         return merged
     ways = [repr(each.follows) if each.follows else "nothing" for each in (first, second)]
     reason = second.reason or f"used twice, followed by {' and by '.join(ways)}; a weight has one scale"
     return replace(merged, follows=None, follower=second.follower, reason=reason)
+
+
+def _enters_a_product(node: Node, key: int) -> bool:
+    """Whether a parameter that a call is given multiplies a signal, other than as the weight of a layer."""
+    waiting, done = [node], {node}
+    while waiting:
+        each = waiting.pop()
+        if each.signal:
+            layer = each.name in LAYERS
+            own = [each.argument(1, "weight"), each.argument(2, "bias")] if layer else []
+            if (is_layer(each) or each.name in FACTORS) and not any(id(tensor) == key for tensor in own):
+                return True
+        else:
+            waiting += [child for child in each.children if child not in done]
+            done |= set(each.children)
+    return False
 
 
 def _parameters(node: Node) -> list[nn.Parameter]:

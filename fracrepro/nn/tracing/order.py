@@ -24,7 +24,7 @@ from fracrepro.nn.activations import law
 from fracrepro.nn.tracing.follow import Following, Place
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
+__all__ = ["GUESSED", "NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
 
 # Taken as a whole: what is inside is no layer of its own.
 BLOCKS = (nn.MultiheadAttention, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase)
@@ -39,27 +39,31 @@ MOVES = (
     ),
 )
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
+GUESSED = "the order in which the model runs its modules is not known without a batch"
 
 
 class _Step(NamedTuple):
-    """A module without steps of its own, and whether it runs in this place for certain."""
+    """A module without steps of its own, and the sequence whose order is certain in which it stands."""
 
     module: nn.Module
-    certain: bool
+    sequence: tuple[str, ...]
 
 
 def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
     """Return what follows each linear layer and convolution, once for each place where it stands."""
-    steps = list(_steps(model, certain=True))
+    steps = list(_steps(model, (), ()))
     layers = [k for k, step in enumerate(steps) if is_layer(step.module)]
     places = []
     for k in layers:
         end = next((j for j in range(k + 1, len(steps)) if _applies_weights(steps[j].module)), len(steps))
         last = k == layers[-1]
-        found = _scan([step.module for step in steps[k + 1 : end]], last)
-        certain = all(step.certain for step in steps[k : end + 1])
-        if found.law is None and not found.reason and not certain and not last:
-            found = found.noting(UNSEEN)
+        # The end of the model counts as a step of its outermost sequence.
+        sequences = {step.sequence for step in steps[k : end + 1]} | ({()} if end == len(steps) else set())
+        certain = len(sequences) == 1
+        found = _scan([step.module for step in steps[k + 1 : end]], last, certain)
+        if not certain:
+            unseen = found.law is None and not found.reason and not last
+            found = (found.noting(UNSEEN) if unseen else found).noting(GUESSED)
         places.append((steps[k].module, Place(found, first=k == layers[0], last=last)))
     return places
 
@@ -74,19 +78,20 @@ def _applies_weights(module: nn.Module) -> bool:
     return is_layer(module) or any(parameter.ndim > 1 for parameter in module.parameters())
 
 
-def _steps(module: nn.Module, certain: bool) -> Iterator[_Step]:
+def _steps(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) -> Iterator[_Step]:
     """The modules in their order, taken apart down to those that are layers, laws or leaves."""
     if is_layer(module) or isinstance(module, BLOCKS) or not module._modules:
-        yield _Step(module, certain)
+        yield _Step(module, sequence)
         return
     in_order = getattr(type(module), "forward", None) is nn.Sequential.forward
-    for child in module._modules.values():  # not children(), which leaves out what stands there twice
+    for name, child in module._modules.items():  # not children(), which leaves out what stands there twice
         if child is not None:
-            yield from _steps(child, certain and in_order)
+            below = (*path, name)
+            yield from _steps(child, below, sequence if in_order else below)
 
 
-def _scan(modules: Sequence[nn.Module], last: bool) -> Following:
-    """What stands between a layer and the next one."""
+def _scan(modules: Sequence[nn.Module], last: bool, certain: bool) -> Following:
+    """What stands between a layer and the next one; in an uncertain order up to the first activation."""
     activation: Activation | None = None
     dropouts: list[float] = []
     notes: list[str] = []
@@ -95,18 +100,19 @@ def _scan(modules: Sequence[nn.Module], last: bool) -> Following:
             continue
         kind, found = type(module).__name__, law(module)
         if isinstance(module, (*NORMALIZATIONS, *POOLS)):
-            notes += [f"through {kind}"] if activation is None else []
+            notes.append(f"through {kind}")
         elif isinstance(found, Dropout) and isinstance(found.activation, Linear):
             dropouts.append(found.p)
         elif isinstance(found, Linear):
             continue
-        elif activation is not None:
-            break
-        elif found is not None:
+        elif found is not None and activation is None:
             activation = found
+        elif activation is not None and not certain:
+            break
         elif last:
             notes.append(f"{kind} at the output")
             break
         else:
-            return Following(name=kind, reason=f"followed by {kind}, for which there is no law")
+            before = "" if activation is None else f"{activation!r} and then by "
+            return Following(name=kind, reason=f"followed by {before}{kind}, for which there is no law")
     return Following(law=activation, dropouts=tuple(dropouts), notes=tuple(notes))

@@ -26,6 +26,8 @@ def preserved(model: nn.Module) -> Iterator[None]:
         for name, buffer in module._buffers.items()
     ]
     grads = [(parameter, parameter.grad) for parameter in model.parameters()]
+    for parameter, _ in grads:
+        parameter.grad = None  # a forward pass that calls backward would add to it in place
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002  # the global one
     try:

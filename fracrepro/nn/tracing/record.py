@@ -33,6 +33,10 @@ class Node:
     children: list[Node] = field(default_factory=list)
     signal: bool = False
     """Whether it depends on the input of the model."""
+    signals: tuple[Tensor, ...] = ()
+    """Those of its arguments that do."""
+    choosers: tuple[Node, ...] = ()
+    """What made those of its arguments that are truth values or integers: masks and indices."""
     parametric: bool = False
     """Whether it is made of parameters, without the input."""
     layered: bool = False
@@ -103,13 +107,20 @@ class _Recorder(TorchFunctionMode):
         made = list(_tensors(result))
         name = function_name(func)
         if name == "setitem":
-            made = given[:1]
+            base = given[0]._base  # what a view shows has changed as well
+            made = given[:1] if base is None else [given[0], base]
         if not made or name == "grad":
             return result
         self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
         parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
         node = Node(name, func, tuple(args), kwargs, parents)
-        node.signal = any(parent.signal for parent in parents)
+        node.signals = tuple(t for t in given if id(t) in self.made and self.made[id(t)].signal)
+        node.signal = bool(node.signals)
+        node.choosers = tuple(
+            self.made[id(t)]
+            for t in given
+            if id(t) in self.made and not (t.is_floating_point() or t.is_complex())
+        )
         made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
         node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
         for parent in dict.fromkeys(parents):
