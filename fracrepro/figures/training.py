@@ -8,6 +8,8 @@ from fracrepro.figures.style import points_with_intervals
 from fracrepro.nn import schemes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -64,6 +66,36 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
+
+
+def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: str) -> None:
+    """Draw paired differences over the epochs with joint 95 % bands: a row a figure, a column a record.
+
+    Points where the band leaves out zero are marked.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from fracrepro.stats.joint import curve_difference, epoch_differences
+
+    figures = {"train_loss": ("training loss", 1), "test_accuracy": ("test accuracy, points", 100)}
+    _, panels = plt.subplots(2, len(records), figsize=(7.6, 5.0), sharex="col", squeeze=False)
+    colour = schemes.get(first).colour
+    for row, (figure, (label, factor)) in zip(panels, figures.items(), strict=True):
+        for axes, (title, results) in zip(row, records.items(), strict=True):
+            curves = factor * epoch_differences(results, figure, first, second)
+            found, epochs = curve_difference(curves), curves.columns
+            outside = np.flatnonzero((found.low > 0) | (found.high < 0))
+            axes.plot(epochs, curves.T, color="0.8", linewidth=0.5)
+            axes.plot(epochs, found.mean, color=colour)
+            axes.fill_between(epochs, found.low, found.high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(epochs[outside], found.mean[outside], "o", color=colour)
+            axes.axhline(0, color="0.4", linewidth=1)
+            reach = 1.2 * np.abs([found.low, found.high]).max()
+            axes.set_ylim(-reach, reach)
+            axes.set_title(f"{title}: {label}")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
 
 
 def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fracrepro.stats.joint import CurveDifference, curve_difference, curve_power, epoch_differences
     from fracrepro.stats.means import MeanTest, mean_test
     from fracrepro.stats.paired import PairedDifference, detectable_difference, paired_difference
     from fracrepro.stats.power import (
@@ -30,13 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinomialTest",
+    "CurveDifference",
     "KolmogorovTest",
     "MeanTest",
     "PairedDifference",
     "StabilityPlot",
     "TailEstimate",
     "binomial_test",
+    "curve_difference",
+    "curve_power",
     "detectable_difference",
+    "epoch_differences",
     "extreme_value_index",
     "hill",
     "hill_power",
@@ -51,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "joint": ("CurveDifference", "curve_difference", "curve_power", "epoch_differences"),
     "means": ("MeanTest", "mean_test"),
     "paired": ("PairedDifference", "detectable_difference", "paired_difference"),
     "power": (
