@@ -7,7 +7,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fracrepro.stats.joint import CurveDifference, curve_difference, curve_power, epoch_differences
     from fracrepro.stats.means import MeanTest, mean_test
     from fracrepro.stats.paired import PairedDifference, detectable_difference, paired_difference
     from fracrepro.stats.power import (
@@ -31,17 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinomialTest",
-    "CurveDifference",
     "KolmogorovTest",
     "MeanTest",
     "PairedDifference",
     "StabilityPlot",
     "TailEstimate",
     "binomial_test",
-    "curve_difference",
-    "curve_power",
     "detectable_difference",
-    "epoch_differences",
     "extreme_value_index",
     "hill",
     "hill_power",
@@ -56,7 +51,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "joint": ("CurveDifference", "curve_difference", "curve_power", "epoch_differences"),
     "means": ("MeanTest", "mean_test"),
     "paired": ("PairedDifference", "detectable_difference", "paired_difference"),
     "power": (
