@@ -44,15 +44,15 @@ def training_curves(results: pd.DataFrame) -> None:
     panels[0, 0].legend()
 
 
-def paired_points(results: pd.DataFrame, first: str) -> None:
-    """Draw the paired differences in final test accuracy: a point for each seed, and the mean."""
+def paired_points(results: pd.DataFrame, first: str, *, last: int = 1) -> None:
+    """Draw the paired differences in test accuracy over the `last` epochs: points for seeds, and the mean."""
     import matplotlib.pyplot as plt
     import numpy as np
 
     from fracrepro.stats.paired import final_figures, paired_difference
 
-    finite = np.isfinite(final_figures(results, "test_loss"))
-    accuracy = 100 * final_figures(results, "test_accuracy")[finite]
+    finite = np.isfinite(final_figures(results, "test_loss", last=last))
+    accuracy = 100 * final_figures(results, "test_accuracy", last=last)[finite]
     others = [scheme for scheme in dict.fromkeys(results["scheme"]) if scheme != first]
     rows = max(len(others), 1)
     _, panels = plt.subplots(rows, 1, figsize=(7.2, 0.5 + 0.9 * rows), squeeze=False)
@@ -66,6 +66,24 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
+
+
+def sorted_differences(differences: Mapping[str, pd.Series]) -> None:
+    """Draw samples of paired differences in order of size, with mean (line) and median (dashes) of each."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    _, panels = plt.subplots(1, len(differences), figsize=(7.2, 2.8), sharey=True, squeeze=False)
+    for axes, (title, sample) in zip(panels[0], differences.items(), strict=True):
+        values = np.sort(sample.dropna())
+        axes.bar(np.arange(1, len(values) + 1), values, color="0.7")
+        axes.axhline(values.mean(), color="C0", label="mean")
+        axes.axhline(np.median(values), color="C1", linestyle="--", label="median")
+        axes.axhline(0, color="0.4", linewidth=1)
+        axes.set_title(title)
+        axes.set_xlabel("seeds, in order of the difference")
+    panels[0, 0].set_ylabel("percentage points")
+    panels[0, 0].legend()
 
 
 def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: str) -> None:
