@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from fracrepro.nn.experiments import MNIST
+from fracrepro.nn.training.start import initial_parameters
+
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "09_mnist"
 
@@ -69,6 +72,26 @@ def test_the_gain_over_xavier_is_described_by_more_than_its_mean(book, prefix, l
     assert values[f"{prefix}_ahead_xavier"] == sum(difference > 0 for difference in gain)
     # The mean, which the page gave alone before, is several times the gain of a typical seed.
     assert values[f"{prefix}_mean_xavier"] > 4 * values[f"{prefix}_median_xavier"]
+
+
+def test_the_scales_of_the_theorem_are_those_of_the_starts(book):
+    values = book.record(NAME)["values"]
+    starts = {item.name: initial_parameters(MNIST.network, item, 0) for item in MNIST.schemes}
+    weights = [name for name in starts["kaiming"] if name.endswith("weight")]
+
+    def factors(scheme):
+        return [float(starts[scheme][w].std() / starts["kaiming"][w].std()) for w in weights]
+
+    assert values["scale_output"] == pytest.approx(np.prod(factors("fractional")), rel=1e-4)
+    assert 1 / values["scale_xavier"] == pytest.approx(np.prod(factors("xavier")), rel=1e-4)
+    assert values["scale_rate"] == pytest.approx(factors("fractional")[1] ** 2, rel=1e-4)
+
+
+def test_the_theorem_holds_on_a_real_training_and_its_control_fails(book):
+    values = book.record(NAME)["values"]
+    assert values["scale_error"] < 1e-12
+    assert values["scale_biases"] > 1e-6
+    assert values["scale_kaiming"] > 1e-6
 
 
 def sweep_cells():
