@@ -24,7 +24,7 @@ _BLOCK = 1 << 22  # numbers held at a time
 
 @dataclass(frozen=True)
 class CurveDifference:
-    """The mean curve of paired differences, its joint band, and the max-|t| sign-flip test.
+    """The mean curve of paired differences, its joint band, and the sign-flip test of its largest t.
 
     Attributes:
         mean: at every point.
