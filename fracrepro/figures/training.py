@@ -8,6 +8,8 @@ from fracrepro.figures.style import points_with_intervals
 from fracrepro.nn import schemes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -45,20 +47,21 @@ def training_curves(results: pd.DataFrame) -> None:
     panels[0, 0].legend()
 
 
-def paired_points(results: pd.DataFrame, first: str) -> None:
-    """Draw the paired differences in final test accuracy: a point for each seed, and the mean.
+def paired_points(results: pd.DataFrame, first: str, *, last: int = 1) -> None:
+    """Draw the paired differences in test accuracy over the last epochs: a point for each seed, and the mean.
 
     Args:
         results: what :func:`fracrepro.nn.training.train` returns.
         first: the scheme that the others are compared with.
+        last: how many epochs at the end are averaged.
     """
     import matplotlib.pyplot as plt
     import numpy as np
 
     from fracrepro.stats.paired import final_figures, paired_difference
 
-    finite = np.isfinite(final_figures(results, "test_loss"))
-    accuracy = 100 * final_figures(results, "test_accuracy")[finite]
+    finite = np.isfinite(final_figures(results, "test_loss", last=last))
+    accuracy = 100 * final_figures(results, "test_accuracy", last=last)[finite]
     others = [scheme for scheme in dict.fromkeys(results["scheme"]) if scheme != first]
     rows = max(len(others), 1)
     _, panels = plt.subplots(rows, 1, figsize=(7.2, 0.5 + 0.9 * rows), squeeze=False)
@@ -72,6 +75,54 @@ def paired_points(results: pd.DataFrame, first: str) -> None:
         axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
+
+
+def sorted_differences(differences: Mapping[str, pd.Series]) -> None:
+    """Draw samples of paired differences in order of size, with mean (line) and median (dashes) of each."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    _, panels = plt.subplots(1, len(differences), figsize=(7.2, 2.8), sharey=True, squeeze=False)
+    for axes, (title, sample) in zip(panels[0], differences.items(), strict=True):
+        values = np.sort(sample.dropna())
+        axes.bar(np.arange(1, len(values) + 1), values, color="0.7")
+        axes.axhline(values.mean(), color="C0", label="mean")
+        axes.axhline(np.median(values), color="C1", linestyle="--", label="median")
+        axes.axhline(0, color="0.4", linewidth=1)
+        axes.set_title(title)
+        axes.set_xlabel("seeds, in order of the difference")
+    panels[0, 0].set_ylabel("percentage points")
+    panels[0, 0].legend()
+
+
+def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: str) -> None:
+    """Draw paired differences over the epochs with joint 95 % bands: a row a figure, a column a record.
+
+    Points where the band leaves out zero are marked.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from fracrepro.stats.joint import curve_difference, epoch_differences
+
+    figures = {"train_loss": ("training loss", 1), "test_accuracy": ("test accuracy, points", 100)}
+    _, panels = plt.subplots(2, len(records), figsize=(7.6, 5.0), sharex="col", squeeze=False)
+    colour = schemes.get(first).colour
+    for row, (figure, (label, factor)) in zip(panels, figures.items(), strict=True):
+        for axes, (title, results) in zip(row, records.items(), strict=True):
+            curves = factor * epoch_differences(results, figure, first, second)
+            found, epochs = curve_difference(curves), curves.columns
+            outside = np.flatnonzero((found.low > 0) | (found.high < 0))
+            axes.plot(epochs, curves.T, color="0.8", linewidth=0.5)
+            axes.plot(epochs, found.mean, color=colour)
+            axes.fill_between(epochs, found.low, found.high, color=colour, alpha=0.2, linewidth=0)
+            axes.plot(epochs[outside], found.mean[outside], "o", color=colour)
+            axes.axhline(0, color="0.4", linewidth=1)
+            reach = 1.2 * np.abs([found.low, found.high]).max()
+            axes.set_ylim(-reach, reach)
+            axes.set_title(f"{title}: {label}")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
 
 
 def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:

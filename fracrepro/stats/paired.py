@@ -53,21 +53,27 @@ class PairedDifference:
     lost: int
 
 
-def final_figures(results: pd.DataFrame, figure: str, by: str = "scheme") -> pd.DataFrame:
-    """Return `figure` after the last epoch: one row per seed, one column per scheme.
+def final_figures(results: pd.DataFrame, figure: str, by: str = "scheme", *, last: int = 1) -> pd.DataFrame:
+    """Return `figure`, averaged over the last epochs: one row per seed, one column per scheme.
 
     Args:
         results: one row per run and epoch, as the trainer returns them.
         figure: ``"train_loss"``, ``"train_accuracy"``, ``"test_loss"`` or ``"test_accuracy"``.
         by: ``"scheme"``, or ``"s"`` for one column per order where all runs are of one scheme.
+        last: how many epochs to average, at least 1 and no more than there are; 1 is the last epoch alone.
 
     Raises:
-        ArgumentError: for another figure or column.
+        ArgumentError: for another figure or column, and for more epochs than there are.
     """
     choice("figure", figure, FIGURES)
     choice("by", by, ("scheme", "s"))
-    last = results[results["epoch"] == results["epoch"].max()]
-    return last.pivot(index="seed", columns=by, values=figure)
+    end = int(results["epoch"].max())
+    integer("last", last, f"[1, {end}]")
+    first, *others = (
+        results[results["epoch"] == end - k].pivot(index="seed", columns=by, values=figure)
+        for k in range(last)
+    )
+    return sum(others, start=first) / last
 
 
 def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
@@ -107,12 +113,13 @@ def endpoints(results: pd.DataFrame, chance: float) -> pd.DataFrame:
     return table
 
 
-def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
+def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataFrame:
     """Return `first` minus every other scheme at the end: accuracies in percentage points, then loss.
 
     Args:
         results: one row per run and epoch, as the trainer returns them.
         first: the scheme to compare.
+        last: how many epochs at the end to average.
 
     Returns:
         One row per figure and other scheme, with the fields of :class:`PairedDifference` as columns.
@@ -125,10 +132,10 @@ def comparisons(results: pd.DataFrame, first: str) -> pd.DataFrame:
 
     order = list(dict.fromkeys(results["scheme"]))
     choice("first", first, tuple(order))
-    loss = final_figures(results, "test_loss")
+    loss = final_figures(results, "test_loss", last=last)
     finals = {
-        "training accuracy": 100 * final_figures(results, "train_accuracy")[np.isfinite(loss)],
-        "test accuracy": 100 * final_figures(results, "test_accuracy")[np.isfinite(loss)],
+        "training accuracy": 100 * final_figures(results, "train_accuracy", last=last)[np.isfinite(loss)],
+        "test accuracy": 100 * final_figures(results, "test_accuracy", last=last)[np.isfinite(loss)],
         "test loss": loss,
     }
     rows = {

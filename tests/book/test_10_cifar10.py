@@ -1,7 +1,9 @@
 """The page on CIFAR-10: the record and the live part, against numbers computed another way."""
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
@@ -32,6 +34,48 @@ def test_the_mean_over_epochs_is_compared_run_by_run(book):
     assert (values["record_earlier_low"], values["record_earlier_high"]) == pytest.approx(
         tuple(expected), rel=1e-9
     )
+
+
+def curve(name, figure):
+    """The differences to Kaiming's scheme, a row for each seed and a column for each epoch."""
+    recorded = pd.read_csv(ROOT / "recorded" / f"{name}.csv")
+    by_run = recorded.set_index(["scheme", "seed", "epoch"])[figure].unstack()
+    return (by_run.loc["fractional"] - by_run.loc["kaiming"]).to_numpy()
+
+
+def share_of_sign_patterns(differences):
+    """The p-value of the largest |t|, by scipy's t for every pattern of signs."""
+    signs = itertools.product([1.0, -1.0], repeat=len(differences))
+    flipped = np.array(list(signs))[:, :, None] * differences
+    largest = np.abs(stats.ttest_1samp(flipped, 0, axis=1).statistic).max(1)
+    return np.mean(largest >= largest[0] * (1 - 1e-9))
+
+
+def test_the_early_lead_is_reported(book):
+    # Until this test the page said that the two schemes do not differ on the way to the end of training.
+    values = book.record(NAME)["values"]
+    for figure in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert values[f"curve_p_{figure}"] == share_of_sign_patterns(curve("cifar10", figure))
+    assert values["curve_p_train_loss"] < 0.01
+    ahead = (curve("cifar10", "train_loss")[:, :5] < 0).sum(0)
+    assert (values["curve_ahead_least"], values["curve_ahead_most"]) == (ahead.min(), ahead.max()) == (9, 10)
+    assert values["curve_epochs_train_loss"] == "2, 3"
+    # Control: without the first five epochs, nothing is left to find.
+    assert share_of_sign_patterns(curve("cifar10", "train_loss")[:, 5:]) > 0.05
+
+
+def test_mnist_has_no_such_lead(book):
+    values = book.record(NAME)["values"]
+    rng = np.random.default_rng(4)
+    for figure in ("train_loss", "test_accuracy"):
+        differences = curve("mnist", figure)
+        signs = np.vstack([np.ones(20), rng.choice([-1.0, 1.0], (4000, 20))])
+        means, squares = signs @ differences / 20, (differences**2).sum(0) / 20
+        largest = np.abs(means / np.sqrt((squares - means**2) / 19)).max(1)
+        # 4000 patterns: a standard error of at most 0.0073, and 4 of them are a false alarm in 16 000.
+        expected = np.mean(largest >= largest[0] * (1 - 1e-9))
+        assert abs(values[f"mnist_curve_p_{figure}"] - expected) < 4 * 0.0073
+        assert expected > 0.05
 
 
 def test_the_live_part_trains_every_scheme_with_convolutions(book):

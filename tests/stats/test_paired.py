@@ -103,6 +103,20 @@ def test_final_figures_takes_the_last_epoch():
     assert table.shape == (2, 2)
 
 
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_final_figures_average_the_last_epochs(last):
+    index = pd.MultiIndex.from_product([("a", "b"), range(4), (1, 2, 3)], names=["scheme", "seed", "epoch"])
+    losses = pd.Series(np.random.default_rng(6).normal(size=24), index, name="test_loss")
+    losses["a", 2, 2] = math.nan
+    found = paired.final_figures(losses.reset_index(), "test_loss", last=last)
+    for (scheme, seed), values in losses.groupby(["scheme", "seed"]):
+        expected = np.mean(values.to_numpy()[-last:])  # a missing epoch makes the mean missing
+        np.testing.assert_allclose(found.loc[seed, scheme], expected, rtol=1e-12)
+    assert np.isnan(found.loc[2, "a"]) == (last > 1)
+    with pytest.raises(ValueError, match="last = 4"):
+        paired.final_figures(losses.reset_index(), "test_loss", last=4)
+
+
 def results(runs):
     """Two epochs of runs given as (scheme, seed, final accuracy, final loss)."""
     rows = [
@@ -138,6 +152,8 @@ def test_comparisons_leave_a_pair_out_when_one_of_it_diverged():
     assert (accuracy["pairs"], accuracy["lost"]) == (2, 1)
     assert accuracy["mean"] == pytest.approx((5 + 70) / 2, rel=1e-12)
     assert table.loc[("test loss", "kaiming"), "mean"] == pytest.approx((-0.1 - 1.8) / 2, rel=1e-12)
+    both = paired.comparisons(results(RUNS), "fractional", last=2).loc[("test accuracy", "kaiming")]
+    assert both["mean"] == pytest.approx(0.75 * (5 + 70) / 2, rel=1e-12)  # epoch 1 has half the accuracy
     with pytest.raises(ValueError, match="first = 'xavier'"):
         paired.comparisons(results(RUNS), "xavier")
 
