@@ -48,7 +48,7 @@ class StationaryLaw(NormLaw):
         variance: σ² > 0 of the weights.
         bias_std: σ_b > 0 of the biases; r is proportional to it.
         method: ``"nystrom"``, whose error falls geometrically with the step, or ``"linear"``, a convolution
-            with linear interpolation and an error of 1e-3, which page 04 uses and which checks the other.
+            with linear interpolation and an error of 1e-3, on which page 04 reads the tail index.
         step: of the grid in log r, in [1e-5, 0.5]; the default suits the width.
 
     Raises:

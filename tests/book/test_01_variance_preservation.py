@@ -4,8 +4,11 @@ import itertools
 import math
 from pathlib import Path
 
+import mpmath as mp
 import pytest
 
+import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -40,6 +43,14 @@ def check_identities(values):
     assert values["rejected_right"] == 0
     assert not values["unbroken_rejected"]
     assert values["broken_largest_gap"] < 4.5
+
+
+@pytest.mark.parametrize("phi", [fr.Linear(), fr.ReLU(), fr.LeakyReLU(0.3), fr.RReLU(), fr.Abs()])
+def test_the_integral_knows_hes_variance(phi):
+    """The page's second route, for every activation; a variance 1e-12 off is seen."""
+    variance = mp.mpf(fr.critical_variance(2.0, 64, phi))
+    moment = oracle.moment(2, 64, phi)
+    assert abs(variance * moment - 1) < 1e-15 < 1e-13 < abs(variance * (1 + mp.mpf("1e-12")) * moment - 1)
 
 
 def test_the_recursions_hold_and_the_other_formula_is_rejected(book):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -46,6 +48,31 @@ def test_the_page_finds_the_exponent_and_rejects_the_controls(book):
     assert float(values["dead_here"]) == pytest.approx(20 * 2.0**-64, rel=0.01)
     # About half a normal tail: the carriers lie beyond the tilted mean, s·Var away from the true one.
     assert values["carrier_share_deep"] < 0.01 < values["carrier_share"]
+
+
+def test_the_sign_of_the_exponent_is_found_by_a_route_of_its_own(book):
+    values = book.record(NAME)["values"]
+    assert values["signs_gap"] < 1e-12
+    assert values["signs_positive_orders"] < 0 < values["signs_negative_orders"]
+    assert values["signs_order_zero"] < 1e-12
+    assert values["exponent_at_zero"] < 1e-12
+    assert values["moment_deviation"] < 1e-9
+    # The old check subtracted the library's number from itself; an error of 1e-9 in it shows here.
+    mean = float(oracle.log_moments(64, (1, 1))[0])
+    off = fr.critical_variance(0.0, 64, fr.Linear()) * (1 + 1e-9)
+    assert abs(math.log(off) / 2 + mean) > 1e-10
+
+
+def test_relu_networks_die_at_every_variance_and_leaky_ones_at_none(book):
+    values = book.record(NAME)["values"]
+    assert values["every_variance_alive"] == 0
+    assert values["every_variance_control_alive"] == 200
+    assert values["every_variance_expected"] == pytest.approx(600 * 0.75**400, rel=1e-12)
+    # Width 4 at order -1/2: the exponent given survival is positive, and the networks die all the same.
+    m = fr.moment(-0.5, 4, fr.ReLU()) / fr.survival_probability(1, 4, fr.ReLU())
+    assert fr.lyapunov_exponent(m**4, 4, fr.ReLU()) > 0
+    logs = fr.simulate_log_norms(500, 400, 4, fr.ReLU(), m**4, rng=np.random.default_rng(3))
+    assert np.isneginf(logs[:, -1]).all()  # each is alive with probability (15/16)^400 = 6e-12
 
 
 def test_linear_network_with_kaimings_order(tmp_path):

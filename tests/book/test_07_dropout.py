@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -56,6 +57,16 @@ def test_survival_and_laws(book):
     assert values["ks_control_p_value"] < 1e-6
     assert values["small_never_more"]
     assert not values["tail_rejected"]
+    assert values["tail_root_error"] < 1e-12
+
+
+def test_the_root_is_checked_by_another_route():
+    """The old check inverted the library's moment with itself; the integral sees a variance 1e-9 off."""
+    drop = fr.Dropout(fr.ReLU(), 0.5)
+    right = fr.critical_variance(1.0, 8, drop)
+    for variance, low, high in ((right, 0.0, 1e-12), (right * (1 + 1e-9), 1e-10, 1e-9)):
+        deviation = abs(math.sqrt(variance) * float(oracle.moment(1.0, 8, drop)) - 1)
+        assert low <= deviation < high
 
 
 @pytest.mark.parametrize(
