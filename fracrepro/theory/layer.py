@@ -177,7 +177,8 @@ def expansion_variance(
         width: d, an integer from 1, or an array that broadcasts with `s`.
         activation: of the layer.
         formula: ``"derived"``, which is the default, or ``"published"``.
-        source: another name of `formula`; only one of the two may be given.
+        source: the older public name of `formula`; both stay, so that calls written with either work, but
+            only one of the two may be given.
         weights: ``"gaussian"`` or ``"orthogonal"``.
 
     Returns:
