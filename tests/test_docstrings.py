@@ -9,7 +9,7 @@ import pytest
 import fracrepro
 
 PACKAGE = Path(fracrepro.__file__).parent
-WRONG = re.compile(r"^ *Source: +\S|derived here", re.MULTILINE | re.IGNORECASE)
+WRONG = re.compile(r"^ *Source: +\S|[Dd]erived here", re.MULTILINE)
 
 
 def misplaced(source):
