@@ -27,6 +27,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fracrepro.theory.arguments": ("fracrepro.arguments",),
     "fracrepro.theory.checks": ("fracrepro.stats.means",),
     "fracrepro.theory.tails": ("fracrepro.stats.tails",),
+    "fracrepro.workflow.activations": ("fracrepro.theory.activations",),
     "fracrepro.workflow.plots": ("fracrepro.figures.style", "fracrepro.figures.training"),
     "fracrepro.workflow.tables": ("fracrepro.figures.tables",),
     "fracrepro.workflow.trainings": ("fracrepro.workflow.records",),
@@ -47,6 +48,29 @@ NAMES: dict[str, dict[str, str]] = {
         "report": "fracrepro.workflow.reports",
         "reported_values": "fracrepro.workflow.reports",
         "versions": "fracrepro.workflow.provenance",
+    },
+}
+# Names that are gone for good: where to look instead.
+GONE: dict[str, dict[str, str]] = {
+    "fracrepro.nn.init": {
+        "FORMULAS": "fracrepro.nn.scale.FORMULAS",
+        "MODES": "fracrepro.nn.scale.MODES",
+        "NONLINEARITIES": "fracrepro.theory.activations.names()",
+    },
+    "fracrepro.nn.networks": {"STREAMS": "fracrepro.nn.training.streams.STREAMS"},
+    "fracrepro.theory.layer": {"WEIGHTS": "fracrepro.theory.weights.NAMES"},
+    "fracrepro.workflow.activations": {
+        "NAMES": "fracrepro.theory.activations.names()",
+        "named_activation": "fracrepro.theory.activations.named",
+    },
+    "fracrepro.workflow.plots": {"SCHEME_COLOURS": "fracrepro.nn.schemes.get(name).colour"},
+    "fracrepro.workflow.project": {"unknown": "fracrepro.arguments.choice"},
+    "fracrepro.workflow.records": {"PACKAGES": "fracrepro.workflow.provenance.PACKAGES"},
+    "fracrepro.workflow.trainings": {
+        "EPOCHS": "fracrepro.nn.experiments",
+        "STEPS": "fracrepro.nn.experiments",
+        "experiments": "fracrepro.nn.experiments",
+        "settle": "fracrepro.nn.experiments.base.Experiment.settle",
     },
 }
 
@@ -74,15 +98,18 @@ class _Moved(MetaPathFinder, Loader):
             module.__dict__.update(
                 {name: value for name, value in names.items() if not name.startswith("__")}
             )
+        module.__dict__["__getattr__"] = getter(module.__name__)
 
 
 def getter(module: str) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a module that names have left."""
 
     def __getattr__(name: str) -> Any:
-        target = NAMES[module].get(name)
+        target = NAMES.get(module, {}).get(name)
         if target is None:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+            instead = GONE.get(module, {}).get(name)
+            hint = f": use {instead}" if instead else ""
+            raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
         warnings.warn(
             f"{module}.{name} has moved to {target}; the old name goes with the next version",
             DeprecationWarning,

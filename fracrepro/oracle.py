@@ -1,8 +1,7 @@
-"""The laws of the theory wing once more, by other formulas, in arithmetic of any precision.
+"""A second route to every law that pages quote, in mpmath, with as many digits as asked for.
 
-Nothing here is imported from `fracrepro.theory`, so that an error there cannot hide here.
-One coordinate contributes C = A² z² with z standard normal and A the slope on the side where z falls; a layer
-of width d has R² = C_1 + … + C_d.
+R² is the sum of C = A² z² over the coordinates, z standard normal, A the slope on the side where z falls.
+Nothing comes from `fracrepro.theory`.  Values have `dps` digits, or more where the caller works with more.
 An activation comes in as data, in one of three forms:
 
 * an object whose ``slopes`` has the fields ``positive`` and ``negative``, each a pair (low, high): the slope
@@ -10,22 +9,20 @@ An activation comes in as data, in one of three forms:
   that no mask strikes;
 * a pair ``(positive, negative)`` of such pairs or of plain numbers: ReLU is ``(1, 0)``;
 * an object with the fields ``activation`` and ``p``: dropout with probability p after that activation.
-
-Four routes serve: Laplace transforms under adaptive quadrature, closed forms, Talbot's inversion, and
-Meijer's G-function for products.  Values have about `dps` digits, or more where the caller works with more.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import mpmath as mp
 from mpmath import mpf
 
+from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 
 
@@ -53,8 +50,9 @@ def pieces(activation: Any) -> list[Piece]:
         raise ArgumentError(f"activation = {activation!r}: need the slopes on two sides")
     bounds = [side if isinstance(side, tuple | list) else (side, side) for side in sides]
     kept = mpf(getattr(slopes, "kept", 1))
-    masked = [Piece(1 - kept, mpf(0), mpf(0))] if kept != 1 else []
-    return masked + [Piece(kept / 2, mpf(low), mpf(high)) for low, high in bounds]
+    return [Piece(1 - kept, mpf(0), mpf(0))] * (kept != 1) + [
+        Piece(kept / 2, mpf(low), mpf(high)) for low, high in bounds
+    ]
 
 
 def transform(t: Any, activation: Any, derivative: int = 0) -> mpf:
@@ -67,7 +65,6 @@ def transform(t: Any, activation: Any, derivative: int = 0) -> mpf:
     0.6666666666666666
     """
     y = mp.sqrt(2 * t)
-    sign = (1, -1, 3)[derivative]
 
     def one(part: Piece) -> mpf:
         if part.low == part.high:
@@ -78,7 +75,7 @@ def transform(t: Any, activation: Any, derivative: int = 0) -> mpf:
             rise = _primitive(part.high * y, derivative) - _primitive(part.low * y, derivative)
             return rise / ((part.high - part.low) * y ** (2 * derivative + 1))
 
-    return sign * mp.fsum(part.weight * one(part) for part in pieces(activation))
+    return (1, -1, 3)[derivative] * mp.fsum(part.weight * one(part) for part in pieces(activation))
 
 
 def _primitive(z: mpf, order: int) -> mpf:
@@ -107,7 +104,7 @@ def moment(s: Any, width: int, activation: Any, *, weights: str = "gaussian", dp
     """
     with mp.workdps(max(dps, mp.mp.dps)):
         front, integral = _mellin(s, width, activation)
-        return front * integral(0) / _shared(s, width, weights)
+        return front * integral(0) / _law(weights).radius(s, width)
 
 
 def tilted_log_mean(s: Any, width: int, activation: Any, *, weights: str = "gaussian", dps: int = 30) -> mpf:
@@ -119,10 +116,9 @@ def tilted_log_mean(s: Any, width: int, activation: Any, *, weights: str = "gaus
     with mp.workdps(max(dps, mp.mp.dps)):
         front, integral = _mellin(s, width, activation)
         value, q = integral(0), mpf(s) / 2
-        level = mp.log(width * mean_square(activation)) + mp.digamma(2 - q)
-        if weights == "orthogonal":
-            level -= mp.log(2) + mp.digamma(mpf(width) / 2 + q)
-        return front * (value * level + integral(1)) / 2 / _shared(s, width, weights)
+        log_two, digamma, _ = _law(weights).logs(mpf(width) / 2 + q)
+        level = mp.log(width * mean_square(activation)) + mp.digamma(2 - q) - (log_two + digamma)
+        return front * (value * level + integral(1)) / 2 / _law(weights).radius(s, width)
 
 
 def log_moments(width: int, activation: Any, *, weights: str = "gaussian", dps: int = 30) -> tuple[mpf, mpf]:
@@ -145,11 +141,8 @@ def log_moments(width: int, activation: Any, *, weights: str = "gaussian", dps: 
         ends = _ends(2, _order(width, activation) / 2)
         first = mp.quad(gap, ends)
         second = -2 * mp.quad(lambda x: gap(x) * x, ends) - 2 * mp.euler * first
-        mean, variance = mp.log(scale) + first, second - first**2
-        if weights == "orthogonal":
-            half = mpf(width) / 2
-            mean, variance = mean - mp.log(2) - mp.digamma(half), variance - mp.psi(1, half)
-        return mean / 2, variance / 4
+        log_two, digamma, trigamma = _law(weights).logs(mpf(width) / 2)
+        return (mp.log(scale) + first - log_two - digamma) / 2, (second - first**2 - trigamma) / 4
 
 
 def _mellin(s: Any, width: int, activation: Any) -> tuple[mpf, Callable[[int], mpf]]:
@@ -166,8 +159,7 @@ def _mellin(s: Any, width: int, activation: Any) -> tuple[mpf, Callable[[int], m
         return mp.exp((2 - q) * x) * second / scale**2
 
     ends = _ends(2 - q, mpf(order) / 2 + q)
-    front = scale**q / mp.gamma(2 - q)
-    return front, lambda power: mp.quad(lambda x: (-x) ** power * integrand(x), ends)
+    return scale**q / mp.gamma(2 - q), lambda power: mp.quad(lambda x: (-x) ** power * integrand(x), ends)
 
 
 def _ends(left_rate: Any, right_rate: Any) -> list[mpf]:
@@ -187,11 +179,6 @@ def _order(width: int, activation: Any) -> int:
     return 1 if death(1, activation) else width
 
 
-def _shared(s: Any, width: int, weights: str) -> mpf:
-    """What the moment of an orthogonal layer lacks: E χ_d^s."""
-    return chi_moment(s, width) if weights == "orthogonal" else mpf(1)
-
-
 def chi_moment(s: Any, n: int) -> mpf:
     """Return E χ_n^s = 2^(s/2) Γ((n + s)/2)/Γ(n/2), the moment of a linear layer.
 
@@ -209,8 +196,7 @@ def mixture_moment(
 
     With n slopes a and m slopes b, the larger in absolute value being a,
     ``E R^s = |a|^s E χ_(n+m)^s ₂F₁(-s/2, m/2; (n+m)/2; 1 - b²/a²)``.
-    Any s, complex ones included, for which the moment is finite; with `fewest`, over the layers that keep so
-    many neurons alive.
+    Any s, also complex, with a finite moment; with `fewest`, over the layers with so many neurons alive.
 
     >>> float(mixture_moment(4, 1, (1, 0.5)))   # 3 (1 + 1/16)/2
     1.59375
@@ -220,12 +206,11 @@ def mixture_moment(
         ratio = 1 - (small[1] / large[1]) ** 2
 
         def given(n: int, m: int) -> mpf:
-            half = mpf(n + m) / 2
-            return chi_moment(s, n + m) * mp.hyp2f1(-mp.mpmathify(s) / 2, mpf(m) / 2, half, ratio)
+            return chi_moment(s, n + m) * mp.hyp2f1(-mp.mpmathify(s) / 2, mpf(m) / 2, mpf(n + m) / 2, ratio)
 
         counts = _counts(width, large[0], small[0])
         total = mp.fsum(chance * given(n, m) for chance, n, m in counts if n + m >= fewest)
-        return total * large[1] ** s / _shared(s, width, weights)
+        return total * large[1] ** s / _law(weights).radius(s, width)
 
 
 def mixture_probability(
@@ -240,22 +225,24 @@ def mixture_probability(
     True
     """
     with mp.workdps(max(dps, mp.mp.dps)):
-        if weights == "orthogonal":
-            value = _beta_mixture(mpf(x) ** 2, width, activation)
-            return 1 - value if upper else value
-        amplitude, live = _live_neurons(width, activation)
-        z = (mpf(x) / amplitude) ** 2 / 2
-        ends = (z, mp.inf) if upper else (0, z)
-        return mp.fsum(w * mp.gammainc(mpf(n) / 2, *ends, regularized=True) for n, w in live.items())
+        return _law(weights).probability(mpf(x), width, activation, upper)
 
 
-def _beta_mixture(square: mpf, width: int, activation: Any) -> mpf:
-    """P(R² ≤ square | R > 0) of an orthogonal layer."""
+def _gamma_mixture(x: mpf, width: int, activation: Any, upper: bool) -> mpf:
+    """`mixture_probability` of a Gaussian layer."""
+    amplitude, live = _live_neurons(width, activation)
+    z = (x / amplitude) ** 2 / 2
+    ends = (z, mp.inf) if upper else (0, z)
+    return mp.fsum(w * mp.gammainc(mpf(n) / 2, *ends, regularized=True) for n, w in live.items())
+
+
+def _beta_mixture(x: mpf, width: int, activation: Any, upper: bool) -> mpf:
+    """`mixture_probability` of an orthogonal layer."""
     large, small = _amplitudes(activation)
     rest = 1 - large[0] - small[0]
     if small[0] and rest:
         raise ArgumentError(f"activation = {activation!r}: need two amplitudes, 0 among them")
-    share = (square - small[1] ** 2) / (large[1] ** 2 - small[1] ** 2)
+    share = (x**2 - small[1] ** 2) / (large[1] ** 2 - small[1] ** 2)
 
     def below(n: int) -> mpf:
         if share >= 1 or share < 0 or n in (0, width):  # the two ends are point masses
@@ -264,7 +251,20 @@ def _beta_mixture(square: mpf, width: int, activation: Any) -> mpf:
 
     chances = _binomial(width, large[0])
     dead = chances.pop(0, mpf(0)) if rest else mpf(0)
-    return mp.fsum(chance * below(n) for n, chance in chances.items()) / (1 - dead)
+    value = mp.fsum(chance * below(n) for n, chance in chances.items()) / (1 - dead)
+    return 1 - value if upper else value
+
+
+_Law = namedtuple("_Law", "radius logs probability")
+
+
+def _law(weights: str) -> _Law:
+    """Moment of the norm not drawn, mean (two parts) and variance of its log, and the mixture that R² is."""
+    laws = {
+        "gaussian": _Law(lambda _s, _width: mpf(1), lambda _b: (mpf(0),) * 3, _gamma_mixture),
+        "orthogonal": _Law(chi_moment, lambda b: (mp.log(2), mp.digamma(b), mp.psi(1, b)), _beta_mixture),
+    }
+    return laws[choice("weights", weights, tuple(laws))]
 
 
 def _amplitudes(activation: Any) -> tuple[tuple[mpf, mpf], tuple[mpf, mpf]]:

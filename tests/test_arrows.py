@@ -23,10 +23,13 @@ ALLOWED = {
 }
 
 
+IMPORTERS = {"import_module", "__import__"}
+
+
 def runtime_nodes(node):
     """Every node below this one, wherever it stands, but not what only type checkers read."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
             for other in child.orelse:
                 yield other
                 yield from runtime_nodes(other)
@@ -46,6 +49,8 @@ def targets(source, modules):
             for alias in node.names:
                 name = f"{node.module}.{alias.name}"
                 found.add(name if name in modules else node.module)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in IMPORTERS:
+            found |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
     return {name for name in found if name in modules}
 
 
@@ -60,6 +65,17 @@ def read(package):
 
 def graph(sources):
     return {name: targets(source, sources) for name, source in sources.items()}
+
+
+def computed_imports(source):
+    """The calls that import a module under a name that is computed, and so cannot be resolved here."""
+    return [
+        ast.unparse(node)
+        for node in runtime_nodes(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in IMPORTERS
+        and not (node.args and isinstance(node.args[0], ast.Constant))
+    ]
 
 
 def wing(module):
@@ -100,6 +116,44 @@ def test_arrows_point_down(edges):
 
 def test_no_circle(edges):
     assert circle(edges) == []
+
+
+# Where a name is computed, and why no arrow can point up from there.
+COMPUTED = {
+    "fracrepro": "names that go with the next version, looked up when asked for",
+    "fracrepro._moved": "names that have moved, looked up when asked for",
+    "fracrepro.nn.schemes": "modules of its own folder",
+    "fracrepro.stats": "modules of its own folder",
+    "fracrepro.workflow": "a wing that may import every other",
+    "fracrepro.workflow.reference": "the module that a page names",
+    "fracrepro.workflow.usage": "the modules that a notebook names",
+}
+
+
+def test_imports_under_computed_names_are_known():
+    found = {name for name, source in read(PACKAGE).items() if computed_imports(source)}
+    assert found == set(COMPUTED)
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("if TYPE_CHECKING:\n    import fracrepro.nn", False),
+        ("if typing.TYPE_CHECKING:\n    import fracrepro.nn", False),
+        ("if not TYPE_CHECKING:\n    import fracrepro.nn", True),
+        ("if TYPE_CHECKING:\n    pass\nelse:\n    import fracrepro.nn", True),
+        ("def f():\n    return importlib.import_module('fracrepro.nn')", True),
+        ("nn = import_module('fracrepro.nn')", True),
+        ("nn = __import__('fracrepro.nn')", True),
+    ],
+)
+def test_the_search_sees_what_runs_and_only_that(line, seen):
+    assert targets(line, {"fracrepro.nn": ""}) == ({"fracrepro.nn"} if seen else set())
+    assert not computed_imports(line)
+
+
+def test_a_computed_name_would_be_seen():
+    assert computed_imports("x = importlib.import_module(name)") == ["importlib.import_module(name)"]
 
 
 def test_the_search_finds_an_arrow_up_inside_a_function_and_a_circle():

@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.machinery
+import pkgutil
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -53,6 +55,17 @@ def test_a_name_that_left_its_module_is_found_and_warns(module, name):
         found = getattr(importlib.import_module(module), name)
     assert found is getattr(importlib.import_module(target), name)
     assert Path(caught[0].filename) == Path(__file__)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in _moved.GONE.items() for name in names]
+)
+def test_a_name_that_is_gone_says_where_to_go(module, name):
+    with pytest.raises(AttributeError, match=re.escape(f"{name!r}: use {_moved.GONE[module][name]}")):
+        getattr(importlib.import_module(module), name)
+    place = re.sub(r"\(.*", "", _moved.GONE[module][name])
+    assert pkgutil.resolve_name(place) is not None
 
 
 def test_a_name_that_never_was_is_an_attribute_error():

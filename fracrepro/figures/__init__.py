@@ -1,1 +1,1 @@
-"""The look of figures and tables, and every figure that more than one page draws."""
+"""One style for plots and tables, and the plots that several pages share."""

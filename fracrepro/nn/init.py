@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain
 
+from fracrepro import _moved
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
@@ -225,3 +227,7 @@ def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:
     receptive_field = math.prod(shape[2:])
     n_out, n_in = shape[0], shape[1]
     return (n_in * receptive_field, n_out) if mode == "fan_in" else (n_out * receptive_field, n_in)
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+    __getattr__ = _moved.getter(__name__)

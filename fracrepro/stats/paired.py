@@ -205,7 +205,8 @@ def paired_difference(
     Raises:
         ArgumentError: for other seeds or for probabilities outside their range.
 
-    Source: Student (1908).
+    Source:
+        Student (1908).
 
     >>> import pandas as pd
     >>> found = paired_difference(pd.Series([3.0, 5.0]), pd.Series([2.0, 2.0]), confidence=0.5)
@@ -241,7 +242,8 @@ def mean_intervals(samples: pd.DataFrame, *, confidence: float = 0.95) -> pd.Dat
     Raises:
         ArgumentError: for `confidence` outside its range.
 
-    Source: Student (1908).
+    Source:
+        Student (1908).
 
     >>> import pandas as pd
     >>> mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5).round(12).loc["a"].tolist()
@@ -270,7 +272,8 @@ def detectable_difference(pairs: int, *, level: float = 0.05, power: float = 0.8
     Raises:
         ArgumentError: for an argument outside these ranges.
 
-    Source: Student (1908) for the test, the definition of power for the rest.
+    Source:
+        Student (1908) for the test, the definition of power for the rest.
 
     >>> round(detectable_difference(20), 2)   # (1.96 + 0.84)/√20 = 0.63 with normal quantiles
     0.66

@@ -159,7 +159,8 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
     Raises:
         ArgumentError: outside these ranges, or if the shapes differ.
 
-    Source: derived on page 05, section "Simulated networks against both laws".
+    Source:
+        Derived on page 05, section "Simulated networks against both laws".
 
     >>> kolmogorov_power_bound([0.0], [1.0], 10)   # all observations lie where none should
     1.0
@@ -201,7 +202,8 @@ def hill_power(k: int, hypothesis: float, truth: float, *, level: float = 0.01) 
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: Hill (1975).
+    Source:
+        Hill (1975).
 
     >>> round(hill_power(50, 2.0, 2.0, level=0.05), 12)
     0.05

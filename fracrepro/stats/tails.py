@@ -69,7 +69,8 @@ def hill(sample: ArrayLike, k: int, *, level: float = 0.95) -> TailEstimate:
     Raises:
         ArgumentError: outside these ranges, and when the k + 1 largest observations are equal.
 
-    Source: Hill (1975).
+    Source:
+        Hill (1975).
 
     >>> import numpy as np
     >>> hill(np.exp([0.0, 1.0, 2.0, 3.0]), 3).index   # the mean of 1, 2, 3 is 2
@@ -100,7 +101,8 @@ def extreme_value_index(sample: ArrayLike, k: int, *, level: float = 0.95) -> tu
     Raises:
         ArgumentError: outside these ranges, and when the log-excesses of the k largest are all equal.
 
-    Source: Dekkers, Einmahl and de Haan (1989).
+    Source:
+        Dekkers, Einmahl and de Haan (1989).
 
     >>> import numpy as np
     >>> round(extreme_value_index(np.exp([0.0, 1.0, 3.0]), 2)[0], 12)   # M₁ = 2, M₂ = 5: 3 - 0.5/(1 - 4/5)
@@ -130,7 +132,8 @@ def moment_estimator(sample: ArrayLike, k: int, *, level: float = 0.95) -> TailE
     Raises:
         ArgumentError: as there.
 
-    Source: Dekkers, Einmahl and de Haan (1989).
+    Source:
+        Dekkers, Einmahl and de Haan (1989).
 
     >>> import numpy as np
     >>> round(moment_estimator(np.exp([0.0, 1.0, 3.0]), 2).index, 12)   # 1/0.5
@@ -154,7 +157,8 @@ def log_log_regression(sample: ArrayLike, k: int, *, level: float = 0.95) -> Tai
     Raises:
         ArgumentError: outside these ranges, and when the k largest observations are equal.
 
-    Source: Gabaix and Ibragimov (2011).
+    Source:
+        Gabaix and Ibragimov (2011).
 
     >>> import numpy as np
     >>> ranks = np.array([3, 2.5, 1.5, 0.5])   # X = 1/(rank - 1/2)^2, so the slope is 1/2
@@ -187,7 +191,8 @@ def stable_index(sample: ArrayLike, block: int) -> float:
     Raises:
         ArgumentError: outside these ranges, and when a block sums to zero.
 
-    Source: Mohammadi, Mohammadpour and Ogata (2015).
+    Source:
+        Mohammadi, Mohammadpour and Ogata (2015).
 
     >>> import numpy as np
     >>> float(stable_index(np.full(8, 3.0), 4))   # equal numbers: sums of m are m times larger, as at α = 1

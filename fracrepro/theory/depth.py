@@ -162,7 +162,8 @@ class LogNormLaw:
         """Return P(log(r_k/r_0) ≤ x | survival), exact to 1e-10.
 
         For Gaussian weights the lower tail has a relative accuracy of 1e-6 or better down to 1e-11, of 1e-5
-        down to 1e-12; very far below, at 1e-100 and less, nothing is promised.
+        down to 1e-12, and of 1e-7 down to there from two to four layers; very far below, at 1e-100 and less,
+        nothing is promised.  The middle of the law of two to four layers is exact to 1e-12.
         """
         return self._apply(x, lambda y: self._law.cdf_sf(y)[0])
 
@@ -184,7 +185,7 @@ class LogNormLaw:
     @overload
     def pdf(self, x: ArrayLike) -> np.ndarray: ...
     def pdf(self, x: ArrayLike) -> float | np.ndarray:
-        """Return the density of log(r_k/r_0) given survival."""
+        """Return the density of log(r_k/r_0) given survival, relatively exact to 1e-12 for 2 and 3 layers."""
         return self._apply(x, self._law.pdf)
 
     @overload

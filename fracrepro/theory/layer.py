@@ -9,12 +9,12 @@ R² = Σ A_i² z_i² for Gaussian weights, and that divided by Σ z_i² for orth
 from __future__ import annotations
 
 import math
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fracrepro import arguments
+from fracrepro import _moved, arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, check_activation
 from fracrepro.theory.arrays import WIDTHS, by_width, plain
@@ -177,7 +177,8 @@ def expansion_variance(
         width: d, an integer from 1, or an array that broadcasts with `s`.
         activation: of the layer.
         formula: ``"derived"``, which is the default, or ``"published"``.
-        source: another name of `formula`; only one of the two may be given.
+        source: the older public name of `formula`; both stay, so that calls written with either work, but
+            only one of the two may be given.
         weights: ``"gaussian"`` or ``"orthogonal"``.
 
     Returns:
@@ -329,3 +330,7 @@ def _check_float(name: str, log_value: np.ndarray, s: ArrayLike) -> None:
         raise ArgumentError(
             f"s = {s!r}: need an order for which {name} is a floating-point number; its |log| is {worst:.6g}"
         )
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+    __getattr__ = _moved.getter(__name__)

@@ -59,7 +59,8 @@ def output_norm(outputs: int) -> Top:
     Raises:
         ArgumentError: outside this range.
 
-    Source: derived on page 08, backward-thm-loss.
+    Source:
+        Derived on page 08, backward-thm-loss.
 
     >>> output_norm(2)(np.random.default_rng(0), np.ones((3, 4))).shape
     (3, 4)
@@ -82,7 +83,8 @@ def cross_entropy(outputs: int) -> Top:
     Raises:
         ArgumentError: outside this range.
 
-    Source: the definition of the loss.
+    Source:
+        The definition of the loss.
 
     >>> cross_entropy(1)(np.random.default_rng(0), np.ones((1, 2))).tolist()   # one class: nothing to learn
     [[0.0, 0.0]]
@@ -129,7 +131,8 @@ def propagate(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
-    Source: defined on page 01, variance-def-passes.
+    Source:
+        Defined on page 01, variance-def-passes.
 
     >>> import fracrepro as fr
     >>> found = propagate(10, [3, 5, 4], [0.5, 0.5], fr.ReLU(), np.random.default_rng(0))
@@ -173,7 +176,8 @@ def forward_log_norms(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
-    Source: defined on page 01, variance-def-passes.
+    Source:
+        Defined on page 01, variance-def-passes.
 
     >>> import fracrepro as fr
     >>> x = np.array([[3.0, 4.0]])
@@ -213,7 +217,8 @@ def gaussian_log_norms(
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: derived on page 02, thm-moment.
+    Source:
+        Derived on page 02, thm-moment.
 
     >>> gaussian_log_norms(2, 3, 64, 0.2, passes.TANH, np.random.default_rng(0)).shape
     (2, 4)

@@ -100,7 +100,8 @@ def forward(
     Raises:
         ArgumentError: outside these ranges, before anything is drawn.
 
-    Source: defined on page 01, variance-def-passes.
+    Source:
+        Defined on page 01, variance-def-passes.
 
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
@@ -156,7 +157,8 @@ def backward(
     Raises:
         ArgumentError: if there is no layer, or the gradients have not the shape of the last layer's outputs.
 
-    Source: defined on page 01, variance-def-passes.
+    Source:
+        Defined on page 01, variance-def-passes.
 
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)

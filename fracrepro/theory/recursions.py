@@ -41,7 +41,8 @@ def mean_squares(
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: derived on page 01, variance-thm-recursion.
+    Source:
+        Derived on page 01, variance-thm-recursion.
 
     >>> import fracrepro as fr
     >>> ahead, back = mean_squares([2, 8, 2], [1.0, 0.5], fr.Linear())
@@ -83,7 +84,8 @@ def rms_moments(
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: derived on page 08, backward-thm-rectangular.
+    Source:
+        Derived on page 08, backward-thm-rectangular.
 
     >>> import fracrepro as fr
     >>> ahead, back = rms_moments(2, [2, 8, 2], [1.0, 0.5], fr.Linear())
@@ -119,7 +121,8 @@ def loss_gradient_mean_squares(depth: int, width: int, along: float, across: flo
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: derived on page 08, backward-thm-loss.
+    Source:
+        Derived on page 08, backward-thm-loss.
 
     >>> loss_gradient_mean_squares(1, 2, 3.0, 1.0).tolist()   # Q_0 = 1 + 3/4 · (3 - 1) = 5/2
     [5.5, 4.0]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fracrepro import _moved
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 
@@ -77,3 +79,7 @@ class Project:
             ArgumentError: when there is none of this name; suggests the nearest.
         """
         return self.notebooks / f"{choice('notebook', name, tuple(self.notebook_names()))}.ipynb"
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+    __getattr__ = _moved.getter(__name__)

@@ -13,6 +13,7 @@ from typing import Any
 PACKAGES = (
     "numpy",
     "scipy",
+    "mpmath",
     "torch",
     "pandas",
     "matplotlib",

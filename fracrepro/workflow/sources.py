@@ -26,9 +26,10 @@ __all__ = [
 ]
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Not loaded by a kernel, but it decides how one runs: its threads, its parameters, what goes into the record.
+# Not loaded by every kernel, but they decide how one runs and what goes into page and record: threads and
+# parameters, versions and values, which modules count as loaded.
 # The rest of the command line decides when a page is made, not what is in it.
-MACHINERY = ("fracrepro.workflow.execution",)
+MACHINERY = tuple(f"fracrepro.workflow.{name}" for name in ("execution", "provenance", "reports", "sources"))
 
 _SEARCH = b"pkgutil.iter_modules(__path__"  # what a package that finds its own modules has in its source
 _TAG = "fracrepro-probe"

@@ -1,7 +1,11 @@
 """Reported values and digests."""
 
+import ast
+import importlib.metadata
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +59,62 @@ def test_environment_line_names_the_versions_in_use():
     line = provenance.environment_line()
     assert f"numpy {np.__version__}" in line
     assert "\n" not in line
+
+
+# Imported, but of no influence on a number of a page.
+WITHOUT_NUMBERS = {
+    "IPython": "displays; the kernel's version is recorded with ipykernel",
+    "click": "reads the command line; the record keeps the parameters that it read",
+    "dask": "hands whole notebooks to workers, whose package must be the same",
+    "distributed": "hands whole notebooks to workers, whose package must be the same",
+    "docutils": "sets the reference, which has no number",
+    "matplotlib_inline": "the format of the figures",
+    "nbclient": "carries cells to the kernel and outputs back",
+    "pooch": "downloads files whose checksums are fixed",
+    "psutil": "counts cores and ends kernels",
+    "requests": "downloads files whose checksums are fixed",
+    "sphinx": "sets the reference, which has no number",
+    "tqdm": "a bar that shows progress",
+    "yaml": "reads parameters, which the record keeps",
+}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def third_party(source):
+    """The packages of others that a source imports, wherever it does."""
+    code = "\n".join(line for line in source.splitlines() if not line.startswith("%"))
+    for node in ast.walk(ast.parse(code)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        yield from {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "fracrepro"}
+
+
+def sources_of_numbers():
+    for path in (ROOT / "fracrepro").rglob("*.py"):
+        yield path.read_text(encoding="utf-8")
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield "".join(cell["source"])
+
+
+def test_every_package_that_can_change_a_number_is_recorded():
+    imported = {name for source in sources_of_numbers() for name in third_party(source)}
+    assert set(WITHOUT_NUMBERS) <= imported  # no exception without a use
+    assert not set(WITHOUT_NUMBERS) & set(provenance.PACKAGES)
+    homes = importlib.metadata.packages_distributions()
+    missing = {
+        name for name in imported - set(WITHOUT_NUMBERS) if not set(homes[name]) & set(provenance.PACKAGES)
+    }
+    assert missing == set()
+    assert "mpmath" in provenance.versions()
+
+
+def test_an_import_is_found_wherever_it_stands():
+    source = (
+        "%matplotlib inline\nimport os, fracrepro\ndef f():\n    from mpmath.libmp import x\n    import a.b"
+    )
+    assert set(third_party(source)) == {"mpmath", "a"}
 
 
 def test_versions_are_json():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fracrepro.workflow import execution, sources
+from fracrepro.workflow import execution, provenance, reports, sources
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
 from .conftest import code, notebook
@@ -29,7 +29,8 @@ TOY = notebook(
         """
     ),
 )
-FILES = {"p": "0", "p.*": "a, b", "p.a": "1", "p.b": "2", "q": "3", "q.c": "4", execution.__name__: "6"}
+RUNNING = {module.__name__ for module in (execution, provenance, reports, sources)}
+FILES = {"p": "0", "p.*": "a, b", "p.a": "1", "p.b": "2", "q": "3", "q.c": "4", **dict.fromkeys(RUNNING, "6")}
 
 
 def test_every_source_has_a_digest_under_its_module_name():
@@ -52,7 +53,7 @@ def test_registries_that_search_their_folder_are_seen():
 
 def test_what_a_page_depends_on():
     found = sources.used(["p", "p.a", "q", "elsewhere"], FILES)
-    assert found.keys() == {"p", "p.*", "p.a", "q", execution.__name__}
+    assert found.keys() == {"p", "p.*", "p.a", "q", *RUNNING}
     assert sources.unchanged(found, FILES)
 
 
@@ -66,7 +67,7 @@ def test_what_a_page_depends_on():
         ({"p": "other"}, False),
         ({"p.a": None}, False),
         ({"p.*": "a, b, new"}, False),  # a registry may now hold one more
-        ({execution.__name__: "other"}, False),  # it decides how a kernel runs
+        *(({name: "other"}, False) for name in sorted(RUNNING)),  # how a kernel runs, and what is recorded
     ],
 )
 def test_each_change(change, current):

@@ -18,7 +18,8 @@ def read() -> Dataset:
     Raises:
         DataError: when scikit-learn is not installed.
 
-    Source: the split and the scale are ours.
+    Source:
+        The split and the scale are ours.
     """
     try:
         from sklearn.datasets import load_digits

@@ -88,7 +88,8 @@ class LayerGradients:
         Raises:
             ArgumentError: for numbers outside these ranges.
 
-        Source: our choice of a control, page 11.
+        Source:
+            Our choice of a control, page 11.
         """
         batch_size, draws = integer("batch_size", batch_size, "[1, inf)"), integer("draws", draws, "[1, inf)")
         n, mean = len(self.inputs), self.mean()
@@ -108,7 +109,8 @@ class LayerGradients:
         Returns:
             Shape (n_out·n_in,), NaN for a weight whose gradient is the same for all images.
 
-        Source: derived on page 11, prop-kurtosis.
+        Source:
+            Derived on page 11, prop-kurtosis.
         """
         h, delta = self.inputs.double(), self.deltas.double()
         # (δ h)^p = δ^p h^p: raw moments are matrix products too.
@@ -188,7 +190,8 @@ def gradient_norms(
     Raises:
         ArgumentError: for a network with convolutions.
 
-    Source: Goodfellow (2015) for the identity.
+    Source:
+        Goodfellow (2015) for the identity.
     """
     squares = []
     for first in range(0, len(images), CHUNK):

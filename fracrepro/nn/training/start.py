@@ -35,7 +35,8 @@ def initial_parameters(network: Network, scheme: Scheme, seed: int) -> OrderedDi
     Raises:
         ArgumentError: for a scheme that needs data, or that cannot serve a fully connected layer.
 
-    Source: the authors' code for the laws, our choice for the pairing.
+    Source:
+        The authors' code for the laws, our choice for the pairing.
     """
     if scheme.needs_data:
         raise ArgumentError(f"scheme = {scheme.name!r}: needs data, and a run starts before it sees any")

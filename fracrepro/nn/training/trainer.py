@@ -69,7 +69,8 @@ def train(
         CheckpointError: when a checkpoint is damaged or of another experiment.
         OSError: when a checkpoint cannot be written; the last good ones stay.
 
-    Source: the authors' code for the procedure, our choice for training all runs together.
+    Source:
+        The authors' code for the procedure, our choice for training all runs together.
     """
     if not isinstance(protocol, Settings):
         raise ArgumentError(f"protocol = {protocol!r}: need a Protocol, or other Settings")

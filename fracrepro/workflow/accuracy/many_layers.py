@@ -56,7 +56,7 @@ def _live_layers(relative: bool) -> Iterable[Any]:
             yield (law.cdf(x) - exact) / (exact if relative else 1)
 
 
-@ROWS.enter("inversion", "cdf of one layer of two slopes", TALBOT, "relative", 1e-6)
+@ROWS.enter("inversion", "cdf of one layer of two slopes", TALBOT, "relative", 1e-9)
 def _layer_of_two_slopes() -> Iterable[Any]:
     """P(R ≤ x) of one layer from 4 standard deviations below the mean on, relatively."""
     for width, phi in (
@@ -81,8 +81,8 @@ def _orthogonal_layer() -> Iterable[Any]:
 
 
 @ROWS.enter("inversion", "sf of 2 to 4 layers, down to 1e-9", MEIJER, "relative", 1e-6, True, _UPPER, True)
-@ROWS.enter("inversion", "cdf of 2 to 4 layers, down to 1e-12", MEIJER, "relative", 1e-6, False, _LOWER, True)
-@ROWS.enter("inversion", "cdf of 2 to 4 layers", MEIJER, "absolute", 1e-11, False, _MIDDLE, False)
+@ROWS.enter("inversion", "cdf of 2 to 4 layers, down to 1e-12", MEIJER, "relative", 1e-7, False, _LOWER, True)
+@ROWS.enter("inversion", "cdf of 2 to 4 layers", MEIJER, "absolute", 1e-12, False, _MIDDLE, False)
 def _products(upper: bool, orders: tuple[float, ...], relative: bool) -> Iterable[Any]:
     """P(R_1 ⋯ R_k ≤ x) or P(… > x) given survival, at the law's own quantiles."""
     for depth, width, phi in _PRODUCTS:
@@ -93,7 +93,7 @@ def _products(upper: bool, orders: tuple[float, ...], relative: bool) -> Iterabl
             yield (values(x) - exact) / (exact if relative else 1)
 
 
-@ROWS.enter("inversion", "pdf of 2 and 3 layers", "derivative of the G-function", "relative", 1e-6)
+@ROWS.enter("inversion", "pdf of 2 and 3 layers", "derivative of the G-function", "relative", 1e-12)
 def _densities() -> Iterable[Any]:
     """The density in the middle of the law of a product, by differentiating the G-function, relatively."""
     for depth, width, phi in ((3, 2, act.Linear()), (2, 3, act.ReLU())):
@@ -119,7 +119,7 @@ def _deepest() -> Iterable[Any]:
         yield from 1.0 - law.proper.integrate(left, x, 1) - law.proper.integrate(right, x, 1)
 
 
-@ROWS.enter("quantiles", "quantiles, down to 1e-12", MEIJER, "relative", 1e-6)
+@ROWS.enter("quantiles", "quantiles, down to 1e-12", MEIJER, "relative", 1e-7)
 def _quantiles() -> Iterable[Any]:
     """The order to which a quantile leads back, relatively."""
     for depth, width, phi in _PRODUCTS[:4]:
