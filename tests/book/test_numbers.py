@@ -70,6 +70,7 @@ def test_every_quoted_number_stands_on_the_page_as_the_record_has_it(book):
             )
         ]
         for name in site.toc_files(book.project)
+        if "/api/" not in name  # it has an index too, and quotes nothing
     }
     records = {name: book.record(name)["values"] for name in PROJECT.notebook_names()}
     count = 0
