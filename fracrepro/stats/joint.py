@@ -97,7 +97,8 @@ def curve_difference(
     Raises:
         ArgumentError: for another shape, or fewer than two complete pairs.
 
-    Source: Fisher (1935) for sign flips, Westfall and Young (1993) for the maximum.
+    Source:
+        Fisher (1935) for sign flips, Westfall and Young (1993) for the maximum.
 
     >>> found = curve_difference([[1.0, 0.0], [2.0, 1.0], [3.0, -1.0]])
     >>> found.p_value, found.flips    # of 4 patterns only (+, +, +) reaches the first column's t
@@ -155,7 +156,8 @@ def curve_power(
     Raises:
         ArgumentError: as :func:`curve_difference`, and for an alternative of another length.
 
-    Source: the definition of power; the resampling of residuals is our choice.
+    Source:
+        The definition of power; the resampling of residuals is our choice.
     """
     level, repeats = real("level", level, "(0, 1)"), integer("repeats", repeats, "[1, inf)")
     draws, seed = integer("draws", draws, "[1, inf)"), integer("seed", seed, "[0, inf)")

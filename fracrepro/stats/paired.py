@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "FIGURES",
     "PairedDifference",
     "comparisons",
     "detectable_difference",
@@ -27,6 +28,7 @@ __all__ = [
     "paired_difference",
 ]
 
+#: The figures of a training, one a column of its results.
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 

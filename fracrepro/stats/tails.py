@@ -234,7 +234,8 @@ def stable_tail_estimates(
     Raises:
         ArgumentError: outside these ranges.
 
-    Source: Chambers, Mallows and Stuck (1976) for the samples.
+    Source:
+        Chambers, Mallows and Stuck (1976) for the samples.
 
     >>> import numpy as np
     >>> found = stable_tail_estimates(1.0, 4000, 200, samples=50, rng=np.random.default_rng(0))

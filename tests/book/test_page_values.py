@@ -29,7 +29,16 @@ RETIRED = {
     **dict.fromkeys(
         [
             ("04_heavy_tailed_limit", name)
-            for name in ("goldie", "plateau", "goldie_relative_gap", "hill_target", "false_alarm", "quantile")
+            for name in (
+                "goldie",
+                "plateau",
+                "goldie_relative_gap",
+                "hill_target",
+                "false_alarm",
+                "quantile",
+                "fresh_share",
+                "fresh_distance",
+            )
         ],
         _GRID,
     ),
@@ -77,7 +86,7 @@ def test_every_exception_is_of_a_value_of_the_first_edition():
         ("x", True, 1),
         ("x", "7e16", "8e16"),
         ("x", 1.0, None),
-        ("goldie", 1.0, 1.0 + 2e-8),
+        ("speed_ratio", 1.0, 1.0 + 2e-8),
         ("root_error", 1e-16, 1e-6),
     ],
 )

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, special
+from mpmath import mp
+from scipy import integrate
 
 import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.theory import activations
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.slopes import Slopes
@@ -22,12 +24,10 @@ slopes = st.one_of(st.just(0.0), st.floats(1e-3, 1e3), st.floats(-1e3, -1e-3))
 @settings(max_examples=60, deadline=None)
 @given(s=st.floats(0.01, 6), d=st.integers(1, 10**4))
 def test_the_absolute_value_has_the_moments_of_chi(s, d):
-    """|z| keeps z², so that R² is χ²_d: E R^s = 2^(s/2) Γ((d + s)/2)/Γ(d/2); the reference keeps 1e-11."""
-    with np.errstate(over="ignore"):
-        chi = math.exp(s / 2 * math.log(2) + special.gammaln((d + s) / 2) - special.gammaln(d / 2))
-    # log Γ of size L has an error of about 1e-16 L.
-    rounding = 4e-16 * (1 + abs(special.gammaln((d + s) / 2)))
-    assert fr.moment(s, d, fr.Abs()) == pytest.approx(chi, rel=1e-13 + rounding, abs=0)
+    """|z| keeps z², so that R² is χ²_d: E R^s = 2^(s/2) Γ((d + s)/2)/Γ(d/2), here in 30 digits."""
+    with mp.workdps(30):
+        chi = float(oracle.chi_moment(s, d))
+    assert fr.moment(s, d, fr.Abs()) == pytest.approx(chi, rel=1e-12, abs=0)
     assert fr.moment(s, d, fr.Abs()) == fr.moment(s, d, fr.Linear())
     assert fr.moment(s, d, fr.Abs()) != pytest.approx(fr.moment(s, d, fr.LeakyReLU(-0.999)), rel=1e-6)
 

@@ -134,7 +134,8 @@ class LayerGradients:
         Raises:
             ArgumentError: where it is not known which neurons are active.
 
-        Source: derived on page 11, prop-sparsity.
+        Source:
+            Derived on page 11, prop-sparsity.
 
         >>> one = torch.tensor([[1.0], [0.0], [0.0], [0.0]])   # a Bernoulli variable: 1 in one image of four
         >>> [x.item() for x in LayerGradients(one, one, (one > 0, one > 0)).active_part()]

@@ -34,7 +34,8 @@ class Rescaling:
     Raises:
         ArgumentError: for a factor outside this range.
 
-    Source: derived on page 09, mnist-thm-scale.
+    Source:
+        Derived on page 09, mnist-thm-scale.
 
     >>> Rescaling((2.0, 0.5, 3.0)).output
     3.0
@@ -96,7 +97,8 @@ def descend(
     Raises:
         ArgumentError: for a rate outside its range, and for a rescaling of another depth.
 
-    Source: derived on page 09, mnist-thm-scale.
+    Source:
+        Derived on page 09, mnist-thm-scale.
     """
     rate = real("rate", rate, "(0, inf)")
     rescaling = rescaling or Rescaling((1.0,) * network.depth)
