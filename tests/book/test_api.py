@@ -28,7 +28,6 @@ INTERNAL = {
     "fracrepro.nn.data.digits": "where one data set is found",
     "fracrepro.nn.data.download": "how a file is downloaded",
     "fracrepro.nn.tracing": "how `initialize_` finds what follows a layer; its page explains it",
-    "fracrepro.nn.training.ensemble": "how many runs train at once",
     "fracrepro.nn.training.graphs": "how many runs train at once",
     "fracrepro.nn.training.lanes": "how many runs train at once",
     "fracrepro.nn.training.streams": "how a seed makes streams",
