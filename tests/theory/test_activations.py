@@ -119,7 +119,8 @@ def test_every_torch_name_is_a_module_that_takes_the_fields():
     for name in activations.names():
         made = fr.activation(name)
         if made.torch_name:
-            getattr(nn, made.torch_name)(**asdict(made))
+            module = getattr(nn, made.torch_name)(**asdict(made))
+            assert {field: getattr(module, field) for field in asdict(made)} == asdict(made)
 
 
 @pytest.mark.parametrize(
