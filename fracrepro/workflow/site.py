@@ -13,7 +13,7 @@ import yaml
 
 from fracrepro import files
 from fracrepro.errors import FracreproError, MissingPackageError
-from fracrepro.workflow import claims
+from fracrepro.workflow import claims, full_scale
 from fracrepro.workflow.project import Project
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -88,6 +88,7 @@ def build(project: Project, profile: str) -> None:
     site = project.site
     files.writable_folder("project", site.parent)
     write_ledger(project, profile)
+    full_scale.write(project)
     numerics_table.write(project)
     install_mathjax(project)
     script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(

@@ -37,6 +37,7 @@ INTERNAL = {
     "fracrepro.workflow.cli": "the commands, which have a page of their own",
     "fracrepro.workflow.doctor": "behind `fracrepro doctor`",
     "fracrepro.workflow.execution": "behind `fracrepro run`",
+    "fracrepro.workflow.full_scale": "behind `fracrepro build`",
     "fracrepro.workflow.newpage": "behind `fracrepro new-page`",
     "fracrepro.workflow.notebooks": "behind `fracrepro run`",
     "fracrepro.workflow.accuracy": "behind `fracrepro build`",
