@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.legend import Legend
+
+EVERYWHERE = (-math.inf, math.inf)
 
 
 def use_style() -> None:
@@ -38,7 +43,14 @@ def use_style() -> None:
 
 
 def points_with_intervals(
-    axes: Axes, x: Any, estimate: Any, half_width: Any, *, fmt: str = "o", **style: Any
+    axes: Axes,
+    x: Any,
+    estimate: Any,
+    half_width: Any,
+    *,
+    fmt: str = "o",
+    within: tuple[float, float] = EVERYWHERE,
+    **style: Any,
 ) -> None:
     """Draw a simulation as points with intervals, so that theory can be a line on the same axes.
 
@@ -48,6 +60,68 @@ def points_with_intervals(
         estimate: their heights.
         half_width: half the length of each interval.
         fmt: the mark, as in ``Axes.errorbar``.
+        within: the possible range, (0, 1) for a probability; no interval reaches out of it.
         style: anything else that ``Axes.errorbar`` takes.
     """
-    axes.errorbar(x, estimate, yerr=half_width, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
+    import numpy as np
+
+    estimate = np.atleast_1d(np.asarray(estimate, dtype=float))
+    half_width = np.broadcast_to(np.asarray(half_width, dtype=float), estimate.shape)
+    low, high = (np.clip(estimate + sign * half_width, *within) for sign in (-1, 1))
+    reach = np.maximum([estimate - low, high - estimate], 0)
+    axes.errorbar(x, estimate, yerr=reach, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
+
+
+def band(
+    axes: Axes, x: Any, low: Any, high: Any, *, within: tuple[float, float] = EVERYWHERE, **style: Any
+) -> None:
+    """Shade between two curves, but not outside the possible range.
+
+    Args:
+        axes: where to draw.
+        x: places.
+        low: the lower curve.
+        high: the upper curve.
+        within: the possible range: (0, 1) for shares and probabilities, (0, inf) for losses and norms.
+        style: anything else that ``Axes.fill_between`` takes.
+    """
+    import numpy as np
+
+    axes.fill_between(
+        x, np.clip(low, *within), np.clip(high, *within), **{"alpha": 0.2, "linewidth": 0, **style}
+    )
+
+
+def scheme_style(name: str) -> dict[str, str]:
+    """Return colour and label of a scheme, the same in every figure, as keywords of a plot.
+
+    >>> scheme_style("kaiming")["label"]
+    'Kaiming'
+    """
+    from fracrepro.nn import schemes
+
+    kind = schemes.get(name)
+    return {"color": kind.colour, "label": kind.label}
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Let an axis that counts layers, epochs or seeds have ticks at whole numbers alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def legend_below(axes: Axes, *, columns: int = 4, **style: Any) -> Legend:
+    """Put the legend of one panel below the whole figure, where it hides no data.
+
+    Args:
+        axes: the panel whose labelled curves the legend explains.
+        columns: at most so many entries in a row.
+        style: anything else that ``Figure.legend`` takes.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # an axes that has been drawn on
+    return figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(columns, max(len(labels), 1)), **style
+    )
