@@ -58,7 +58,7 @@ def points_with_intervals(
         axes: where to draw.
         x: places of the points.
         estimate: their heights.
-        half_width: half the length of each interval.
+        half_width: half the length of each interval; two rows are lengths below and above.
         fmt: the mark, as in ``Axes.errorbar``.
         within: the possible range, (0, 1) for a probability; no interval reaches out of it.
         style: anything else that ``Axes.errorbar`` takes.
@@ -66,8 +66,8 @@ def points_with_intervals(
     import numpy as np
 
     estimate = np.atleast_1d(np.asarray(estimate, dtype=float))
-    half_width = np.broadcast_to(np.asarray(half_width, dtype=float), estimate.shape)
-    low, high = (np.clip(estimate + sign * half_width, *within) for sign in (-1, 1))
+    down, up = np.broadcast_to(np.asarray(half_width, dtype=float), (2, *estimate.shape))
+    low, high = np.clip(estimate - down, *within), np.clip(estimate + up, *within)
     reach = np.maximum([estimate - low, high - estimate], 0)
     axes.errorbar(x, estimate, yerr=reach, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
 

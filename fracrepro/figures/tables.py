@@ -20,7 +20,7 @@ _FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?P<spec>[^{}]*))?\}(?P<after>[^{
 
 
 def table(
-    frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *, index: bool = True
+    frame: pd.DataFrame, formats: Mapping[str, str | None] | str | None = None, *, index: bool = True
 ) -> Styler:
     """Return `frame` as an HTML table in the theme's colours; a missing value shows as a dash.
 
@@ -42,7 +42,7 @@ def table(
     # The theme knows how to colour this class.
     styler = Styler(frame, uuid=digest, cell_ids=False).set_table_attributes('class="dataframe"')
     named = dict.fromkeys(frame.columns, formats) if isinstance(formats, str) else formats or {}
-    writers = {name: _writer(named.get(name, "{}")) for name in frame.columns}
+    writers = {name: _writer(named.get(name) or "{}") for name in frame.columns}
     styler = styler.format(writers, na_rep=DASH)
     for axis in (0, 1):
         styler = styler.format_index(number, axis=axis)
