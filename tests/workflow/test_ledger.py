@@ -47,17 +47,13 @@ INDEX = "# Index\n\n```{toctree}\nbook/claims\nbook/executed/01_good\n```\n"
 def built(tmp_path):
     """Returns a function that builds a book of two pages and gives them back, with the warnings."""
 
-    def build(
-        page=PAGE, ledger="```{ledger-counts}\n```\n\n```{ledger} abstract\n```\n", claims=(CLAIM, WEAKER)
-    ):
+    def build(page=PAGE, ledger=LEDGER, claims=(CLAIM, WEAKER)):
         (tmp_path / "book" / "_generated").mkdir(parents=True)
         (tmp_path / "book" / "executed").mkdir()
         (tmp_path / "book" / "_generated" / "claims.json").write_text(json.dumps(claims))
         (tmp_path / "book" / "executed" / "01_good.md").write_text(page)
         (tmp_path / "book" / "claims.md").write_text(ledger)
-        (tmp_path / "index.md").write_text(
-            "# Index\n\n```{toctree}\nbook/claims\nbook/executed/01_good\n```\n"
-        )
+        (tmp_path / "index.md").write_text(INDEX)
         warnings = (tmp_path / "warnings").open("w+")
         options = {"extensions": ["myst_nb", "fracrepro.workflow.ledger"], "html_theme": "basic"}
         out = tmp_path / "out"
