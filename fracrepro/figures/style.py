@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.legend import Legend
 
+#: No bounds.
 EVERYWHERE = (-math.inf, math.inf)
 
 
@@ -102,6 +103,33 @@ def scheme_style(name: str) -> dict[str, str]:
 
     kind = schemes.get(name)
     return {"color": kind.colour, "label": kind.label}
+
+
+def order_style(s: float) -> dict[str, str]:
+    """Return colour and label of the preserved order, the same in every figure, as keywords of a plot.
+
+    Order 1 has the colour of the fractional scheme and order 2 that of Kaiming's, which it is; the other
+    orders lie between them, and orders near 0 are dark.
+
+    Args:
+        s: the order, in [0, 2].
+
+    Raises:
+        ArgumentError: for an order out of this range.
+
+    >>> order_style(2.0)
+    {'color': '#de8f05', 'label': '$s = 2$'}
+    """
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    from fracrepro import arguments
+    from fracrepro.figures.numbers import number
+    from fracrepro.nn import schemes
+
+    s = arguments.real("s", s, "[0, 2]")
+    ends = ["#04213d", schemes.get("fractional").colour, schemes.get("kaiming").colour]
+    colours = LinearSegmentedColormap.from_list("orders", ends, N=201)
+    return {"color": to_hex(colours(s / 2)), "label": f"$s = {number(s, '.6g')}$"}
 
 
 def whole_numbers(axis: Axis) -> None:

@@ -9,6 +9,7 @@ from fracrepro.figures.numbers import number
 from fracrepro.figures.style import (
     band,
     legend_below,
+    order_style,
     points_with_intervals,
     scheme_style,
     whole_numbers,
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
+
+_DASHES = ((0, ()), (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))  # so that coinciding lines are all seen
 
 
 def training_curves(results: pd.DataFrame) -> None:
@@ -39,12 +42,12 @@ def training_curves(results: pd.DataFrame) -> None:
     _, panels = plt.subplots(2, 2, figsize=(7.6, 5.4), sharex=True)
     figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
     for axes, figure in zip(panels.flat, figures, strict=True):
-        for scheme, group in kept.groupby("scheme", sort=False):
+        for k, (scheme, group) in enumerate(kept.groupby("scheme", sort=False)):
             summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
             quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
             half_width = quantile * summary["sem"].fillna(0.0)
             mean, style = summary["mean"], scheme_style(str(scheme))
-            axes.plot(mean.index, mean, **style)
+            axes.plot(mean.index, mean, linestyle=_DASHES[k % len(_DASHES)], **style)
             possible = (0, 1) if "accuracy" in figure else (0, math.inf)
             low, high = mean - half_width, mean + half_width
             band(axes, mean.index, low, high, within=possible, color=style["color"])
@@ -144,10 +147,9 @@ def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
     """
     values = sorted(differences[axis].unique())
     series = list(differences.groupby(["s", "negative_slope"]))
-    orders = sorted(differences["s"].unique())
     for k, ((s, slope), group) in enumerate(series):
         x = [values.index(value) + 0.1 * (k - (len(series) - 1) / 2) for value in group[axis]]
-        style: dict[str, Any] = {"color": f"C{orders.index(s)}", "fmt": "o" if slope else "s"}
+        style: dict[str, Any] = {"color": order_style(s)["color"], "fmt": "o" if slope else "s"}
         half_width = group["high"] - group["mean"]
         label = f"s = {number(s)}, slope {number(slope)}"
         points_with_intervals(axes, x, group["mean"], half_width, label=label, **style)

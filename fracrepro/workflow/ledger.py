@@ -101,17 +101,14 @@ class Ledger(_FromLedger):
         chosen = [claim for claim in self.claims() if claim["source"] == source]
         if not chosen:
             return [nodes.paragraph("", "No claim yet.")]
-        rows = [
-            [
-                self.text(claim["says"]),
-                [badge(claim["verdict"])],
-                self.evidence(claim),
-                self.test(claim),
-            ]
-            for claim in chosen
-        ]
+        rows = [[self.claim(claim), self.test(claim)] for claim in chosen]
         ids = [anchor(claim["id"]) for claim in chosen]
-        return [table(("claim", "verdict", "evidence", "test"), rows, ids=ids, classes=["ledger", "cards"])]
+        return [table(("claim and verdict", "test"), rows, ids=ids, classes=["ledger", "cards"])]
+
+    def claim(self, claim: dict[str, Any]) -> list[nodes.Node]:
+        """The sentence, its verdict, and where the evidence is."""
+        verdict = nodes.paragraph("", "", badge(claim["verdict"]), nodes.Text(" "), *self.evidence(claim))
+        return [nodes.paragraph("", "", *self.text(claim["says"])), verdict]
 
     def evidence(self, claim: dict[str, Any]) -> list[nodes.Node]:
         """A link to the section that proves the claim, or to its page."""

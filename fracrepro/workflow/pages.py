@@ -37,7 +37,7 @@ __all__ = ["setup"]
 logger = logging.getLogger(__name__)
 
 _FOLDER = "book/executed/"
-_SHOWN = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
+_TAGS = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 _BOUND = re.compile(r"\b(at most|up to|within|below|less than|agree to|vanish(?:es)? to) *$")
 _P_VALUE = re.compile(r"(^|_)p(_value)?$")
 _RERUN = "Run it again from the project's folder; the results go to the folder mine, and -p sets a parameter."
@@ -162,15 +162,47 @@ def _is_running_text(node: nodes.Node) -> bool:
 
 
 def fold_code(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Fold the code of an executed page but for what a cell's tags show or remove."""
+    """Fold the code of an executed page but for what a cell's tags show or remove.
+
+    Folded cells that follow each other without anything to see between them become one.
+    """
     if not docname.startswith(_FOLDER):
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
-        tags = cell["metadata"].setdefault("tags", []) if cell["cell_type"] == "code" else list(_SHOWN)
-        if not _SHOWN & set(tags):
+        tags = cell["metadata"].setdefault("tags", []) if cell["cell_type"] == "code" else list(_TAGS)
+        if not _TAGS & set(tags):
             tags.append("hide-input")
+    notebook["cells"] = joined(notebook["cells"])
     source[0] = json.dumps(notebook)
+
+
+def joined(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return cells, with each folded one that shows nothing joined to the folded one that follows it."""
+    result: list[dict[str, Any]] = []
+    waiting: dict[str, Any] | None = None  # folded, without anything to see
+    for cell in cells:
+        tags = cell["metadata"].get("tags", [])
+        folded = cell["cell_type"] == "code" and "hide-input" in tags
+        removed = "remove-cell" in tags
+        if folded and waiting is not None:
+            result = [each for each in result if each is not waiting]
+            code = "".join(waiting["source"]) + "\n\n" + "".join(cell["source"])
+            outputs = waiting["outputs"] + cell["outputs"]
+            seen = _shows(cell)
+            cell = cell | {"source": code, "outputs": outputs}
+            waiting = None if seen else cell
+        elif folded:
+            waiting = None if _shows(cell) else cell
+        elif not removed:
+            waiting = None
+        result.append(cell)
+    return result
+
+
+def _shows(cell: dict[str, Any]) -> bool:
+    """Whether a cell has an output that is not merely a reported value."""
+    return any("scrapbook" not in output.get("metadata", {}) for output in cell["outputs"])
 
 
 def keep_proportions(app: Sphinx, doctree: nodes.document) -> None:
