@@ -13,7 +13,7 @@ from typing import Any
 
 from fracrepro.errors import ArgumentError
 
-__all__ = ["DASH", "RESOLUTION", "error", "number", "prose", "scientific"]
+__all__ = ["DASH", "RESOLUTION", "error", "number", "prose", "running_text"]
 
 #: What stands where there is no value.
 DASH = "–"
@@ -98,18 +98,16 @@ def prose(text: str) -> str:
     """
     if text.strip() in _TRUTH:
         return _TRUTH[text.strip()]
-    text = scientific(text)
-    text = _LONG.sub(lambda match: number(float(match[0]), ".4g"), text)
-    return _NEGATIVE.sub(_MINUS, text)
+    return running_text(_LONG.sub(lambda match: number(float(match[0]), ".4g"), text))
 
 
-def scientific(text: str) -> str:
-    """Return text with numbers such as 1.5e-12 written for people, and nothing else changed.
+def running_text(text: str) -> str:
+    """Return text with minus signs and numbers such as 1.5e-12 written for people, and nothing else changed.
 
-    >>> scientific("1.5e-12 in v1.2e3, and -2e+04"), scientific("a 3e-2b")
-    ('1.5×10⁻¹² in v1.2e3, and −20,000', 'a 3e-2b')
+    >>> running_text("1.5e-12 in v1.2e3, from -1/2 to -2e+04"), running_text("a 3e-2b, 2 - 1")
+    ('1.5×10⁻¹² in v1.2e3, from −1/2 to −20,000', 'a 3e-2b, 2 - 1')
     """
-    return _SCIENTIFIC.sub(_rewritten, text)
+    return _NEGATIVE.sub(_MINUS, _SCIENTIFIC.sub(_rewritten, text))
 
 
 def _rewritten(match: re.Match[str]) -> str:

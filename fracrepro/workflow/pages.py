@@ -144,7 +144,7 @@ def write_numbers(app: Sphinx, doctree: nodes.document) -> None:
     """Write the numbers of running text for people, typed ones too; code and formulas stay as they are."""
     for text in list(doctree.findall(nodes.Text)):
         if _is_running_text(text):
-            shown = numbers.scientific(text.astext())
+            shown = numbers.running_text(text.astext())
             if shown != text.astext():
                 text.parent.replace(text, nodes.Text(shown))
 
@@ -234,7 +234,7 @@ def add_provenance(app: Sphinx, doctree: nodes.document) -> None:
     box += nodes.literal_block(command, command, language="bash")
     values = record["parameters"]
     rows = [
-        [[nodes.literal(name, name)], *map(_text, (shown_value(values[name]), entry.help, entry.allowed))]
+        [[nodes.literal(name, name)], *map(_text, (shown_value(values[name]), entry.help, allowed(entry)))]
         for name, entry in contract.items()
         if name in values
     ]
@@ -264,6 +264,27 @@ def shown_value(value: Any) -> str:
     ('[0.5, 1.0]', 'true', 'relu', '20000')
     """
     return json.dumps(value) if not isinstance(value, str) else value
+
+
+def allowed(entry: parameters.Parameter) -> str:
+    """Return the allowed values of a parameter in words.
+
+    >>> declared = parameters.Parameter("n", "int", 5, "networks", interval=Interval.parse("[1, 1000000]"))
+    >>> allowed(declared)
+    'an integer from 1 to 1,000,000'
+    """
+    if entry.interval is None:
+        return entry.allowed.replace(" | ", ", ")
+    bounds = (entry.interval.low, entry.interval.high)
+    low, high = (numbers.number(end, "d" if end % 1 == 0 else ".10g") for end in bounds)
+    closed = entry.interval.closed_low, entry.interval.closed_high
+    words = {
+        (True, True): f"from {low} to {high}",
+        (True, False): f"at least {low} and below {high}",
+        (False, True): f"above {low} and at most {high}",
+        (False, False): f"above {low} and below {high}",
+    }[closed].replace(" and below ∞", "")
+    return entry.allowed.replace(f"in {entry.interval}", words)
 
 
 def rerun_command(project: Project, record: dict[str, Any]) -> str:

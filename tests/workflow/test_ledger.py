@@ -117,6 +117,7 @@ def test_an_unknown_claim_and_an_unknown_source_are_named(built):
     ("value", "condition", "expected"),
     [
         (0.0, "<= 1e-15", "is 0 exactly; it must be at most 10⁻¹⁵"),
+        (-0.5, "<= 0", "is −0.5; it must not be above 0"),
         (-0.00123, "< 0", "is −0.00123; it must be below 0"),
         (1e-7, ">= 1e-8", "is 10⁻⁷; it must be at least 10⁻⁸"),
         (8, "== 8", "is 8; it must be equal to 8"),

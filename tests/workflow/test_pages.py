@@ -1,6 +1,7 @@
 """What every page gets when the book is built: folded code, and the line that runs it again."""
 
 import json
+import shlex
 
 import pytest
 
@@ -61,14 +62,17 @@ def test_other_pages_are_left_alone():
     assert source == ["# A page of prose"]
 
 
-@pytest.mark.parametrize(("overrides", "options"), [({}, ""), ({"x": "3"}, " -p x 3.0")])
-def test_the_line_that_runs_a_page_again_gives_the_same_parameters(project, tmp_path, overrides, options):
-    run = notebooks.run(project, ["01_good"], profile="quick", overrides=overrides, output=tmp_path / "a")
-    line = rerun_command(project, run[0].record)
-    assert line == f"fracrepro run 01_good --profile quick{options} --output-dir mine"
-    pairs = dict(part.split(" ", 1) for part in options.strip().removeprefix("-p ").split(" -p ") if part)
-    again = notebooks.run(project, ["01_good"], profile="quick", overrides=pairs, output=tmp_path / "b")
-    assert again[0].record["parameters"] == run[0].record["parameters"]
+@pytest.mark.parametrize("overrides", [{}, {"s": "0.5", "orders": "[0.25, 1]"}])
+def test_the_line_that_runs_a_page_again_gives_the_same_parameters(project, tmp_path, overrides):
+    [run] = notebooks.run(project, ["01_good"], profile="quick", overrides=overrides, output=tmp_path / "a")
+    words = shlex.split(rerun_command(project, run.record))
+    assert words[:5] == ["fracrepro", "run", "01_good", "--profile", "quick"]
+    assert words[-2:] == ["--output-dir", "mine"]
+    assert words[5:-2:3] == ["-p"] * len(overrides)  # what the profile gives is not repeated
+    pairs = dict(zip(words[6:-2:3], words[7:-2:3], strict=True))
+    assert set(pairs) == set(overrides)
+    [again] = notebooks.run(project, ["01_good"], profile="quick", overrides=pairs, output=tmp_path / "b")
+    assert again.record["parameters"] == run.record["parameters"]
 
 
 @pytest.mark.parametrize(
