@@ -181,9 +181,10 @@ def judged(value: Any, condition: str) -> str:
         return f"is {numbers.number(value)}; it must be {numbers.number(condition == 'is true')}"
     sign = next(sign for sign in _SIGNS if condition.startswith(sign))
     bound = float(condition.removeprefix(sign))
-    shown = (
-        numbers.error(value) if sign[0] == "<" and 0 < bound <= 1e-6 and value >= 0 else numbers.number(value)
-    )
+    if sign == "<=" and bound == 0:
+        return f"is {numbers.number(value)}; it must not be above 0"
+    is_error = sign[0] == "<" and 0 < bound <= 1e-6 and value >= 0
+    shown = numbers.error(value) if is_error else numbers.number(value)
     return f"is {shown}; it must be {_SIGNS[sign]} {numbers.number(bound, '.6g')}"
 
 
