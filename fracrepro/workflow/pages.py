@@ -24,6 +24,7 @@ from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
+from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
 from fracrepro.workflow import ledger, parameters
@@ -239,14 +240,19 @@ def add_provenance(app: Sphinx, doctree: nodes.document) -> None:
         if name in values
     ]
     box += ledger.table(("parameter", "value", "meaning", "allowed"), rows, classes=["cards"])
-    box += nodes.paragraph("", f"Content hash of all that the page depends on: {record['digest'][:16]}.")
+    digest = record["digest"][:16]
+    words = nodes.Text("Content hash of all that the page depends on: ")
+    box += nodes.paragraph("", "", words, nodes.literal(digest, digest))
     first = next(doctree.findall(nodes.section), doctree)
     first += box
 
 
 def _software(record: dict[str, Any]) -> str:
     versions, device = record["versions"], record["device"]
-    names = [f"{name} {versions[name]}" for name in ("python", "numpy", "scipy", "torch") if name in versions]
+    names = [f"fracrepro {__version__}"]
+    names += [
+        f"{name} {versions[name]}" for name in ("python", "numpy", "scipy", "torch") if name in versions
+    ]
     return (
         f"Started at {record['started'][11:16]} UTC at the profile {record['profile']}, "
         f"with {', '.join(names)}, on {device['cores']} {device['machine']} cores ({device['system']})."
@@ -269,8 +275,7 @@ def shown_value(value: Any) -> str:
 def allowed(entry: parameters.Parameter) -> str:
     """Return the allowed values of a parameter in words.
 
-    >>> from fracrepro.arguments import Interval
-    >>> allowed(parameters.Parameter("n", "int", 5, "networks", interval=Interval.parse("[1, 1000000]")))
+    >>>     >>> allowed(parameters.Parameter("n", "int", 5, "networks", interval=Interval.parse("[1, 1000000]")))
     'an integer from 1 to 1,000,000'
     """
     if entry.interval is None:

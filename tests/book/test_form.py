@@ -6,6 +6,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
+from fracrepro import __version__
 from fracrepro.workflow import claims, site
 from fracrepro.workflow.ledger import anchor
 
@@ -32,7 +33,7 @@ LONG_CODE: set[str] = set()
 RAW = {
     "a power of ten of Python's": r"\d(?:\.\d+)?e[+-]?\d+\b",
     "a bare truth value": r"\b(?:True|False|None|nan)\b",
-    "a bound of 0": r"\bat most 0(?![.,\d])",
+    "a bound of 0": r"\bat most 0(?![.,]?\d)",
     "more digits than anybody reads": r"\d\.\d{10,}",
     "a hyphen for a minus": r"(?<![\w.)\]}/-])-\d",
     "exp of a number": r"\bexp\([+-]?\d",
@@ -132,6 +133,7 @@ def test_every_executed_page_says_where_it_comes_from_and_how_to_run_it_again(bo
         assert [row[0] for row in rows] == list(record["parameters"])
         assert all(len(row) == 4 and all(row) for row in rows)
         assert record["digest"][:16] in box.get_text()
+        assert f"fracrepro {__version__}" in box.get_text()
         assert f"numpy {record['versions']['numpy']}" in box.get_text()
 
 
