@@ -275,7 +275,8 @@ def shown_value(value: Any) -> str:
 def allowed(entry: parameters.Parameter) -> str:
     """Return the allowed values of a parameter in words.
 
-    >>>     >>> allowed(parameters.Parameter("n", "int", 5, "networks", interval=Interval.parse("[1, 1000000]")))
+    >>> from fracrepro.arguments import Interval
+    >>> allowed(parameters.Parameter("n", "int", 5, "networks", interval=Interval.parse("[1, 1000000]")))
     'an integer from 1 to 1,000,000'
     """
     if entry.interval is None:
