@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def install_mathjax(project: Project) -> None:
 
 
 def write_ledger(project: Project, profile: str) -> None:
-    """Judge the claims and write their tables for the book.
+    """Judge the claims and write them for the book, which makes its ledger and its boxes of them.
 
     Raises:
         BuildError: when a verdict does not stand.
@@ -68,7 +69,8 @@ def write_ledger(project: Project, profile: str) -> None:
     problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
     if problems:
         raise BuildError("the ledger of claims does not stand:\n" + "\n".join(problems))
-    files.write_text(project.root / "book" / "_generated" / "claims.md", claims.as_tables(judged))
+    content = json.dumps([entry.to_dict() for entry in judged], indent=1)
+    files.write_text(project.root / "book" / "_generated" / "claims.json", content)
 
 
 def build(project: Project, profile: str) -> None:
