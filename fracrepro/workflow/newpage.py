@@ -223,9 +223,9 @@ def _write_all(contents: dict[Path, str]) -> None:
         for path, text in contents.items():
             files.write_text(path, text)
     except BaseException:
-        for path, text in before.items():
+        for path, old in before.items():
             with contextlib.suppress(OSError):
-                path.unlink() if text is None else files.write_text(path, text)
+                path.unlink() if old is None else files.write_text(path, old)
         raise
 
 
