@@ -41,7 +41,8 @@ class _OneLineErrors(click.Group):
         except OSError as error:
             if error.filename is None and error.errno not in _FULL:
                 raise  # no user's file: a defect
-            self._say(ctx, f"{error.filename or 'writing'}: {error.strerror}; what was finished is kept")
+            kept = "; what was finished is kept" if error.errno in _FULL else ""
+            self._say(ctx, f"{error.filename or 'writing'}: {error.strerror}{kept}")
         except ModuleNotFoundError as error:
             missing = missing_package(error)
             if missing is None:
@@ -91,9 +92,7 @@ def list_command() -> None:
     metavar="NAME VALUE",
     help="Set a parameter of every named notebook.",
 )
-@click.option(
-    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write there, not into the book."
-)
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Write there, not into the book.")
 @_JOBS
 @_SCHEDULER
 @_FORCE

@@ -144,7 +144,7 @@ def _built(project: Project, folder: Path) -> Path:
 
 
 def publish(built: Path, site: Path) -> None:
-    """Put a built site in the place of the old one, which is deleted.
+    """Put a built site in the place of the old one, which is left where the new one was, or deleted.
 
     The two folders change names in one step, so that the place always holds one of them.
     Where the file system cannot do that, the old one stands aside for a moment; :func:`recover` brings it
