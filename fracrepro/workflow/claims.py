@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,13 +10,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fracrepro import files
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import notebooks
-from fracrepro.workflow.project import Project
+from fracrepro.workflow import notebooks, parameters, records, seals
+from fracrepro.workflow.project import Project, read_yaml
 
 SOURCES = ("abstract", "authors' code", "derived here")
 KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
@@ -55,6 +53,12 @@ class Claim:
 
     def __post_init__(self) -> None:
         """Check every field; an attempted claim needs evidence and readable conditions."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name != "holds" and not isinstance(value, str):
+                raise ArgumentError(f"claim {self.id}: {item.name} = {value!r}: need text")
+        if not isinstance(self.holds, Mapping):
+            raise ArgumentError(f"claim {self.id}: holds = {self.holds!r}: need conditions by name")
         for name, options in (("source", SOURCES), ("kind", KINDS), ("verdict", VERDICTS)):
             if getattr(self, name) not in options:
                 raise ArgumentError(
@@ -65,10 +69,18 @@ class Claim:
                 f"claim {self.id}: need evidence and conditions exactly when it was attempted"
             )
         for name, condition in self.holds.items():
-            if not _CONDITION.fullmatch(condition):
+            if not isinstance(name, str) or not _is_condition(condition):
                 raise ArgumentError(
                     f"claim {self.id}: {name}: {condition!r} is no condition such as '<= 0.1'"
                 )
+
+
+def _is_condition(condition: Any) -> bool:
+    match = _CONDITION.fullmatch(condition) if isinstance(condition, str) else None
+    try:
+        return match is not None and (match["bound"] is None or math.isfinite(float(match["bound"])))
+    except ValueError:  # signs and dots that make no number
+        return False
 
 
 @dataclass(frozen=True)
@@ -89,25 +101,20 @@ def load(path: Path) -> list[Claim]:
     """Read the declared claims.
 
     Raises:
-        ArgumentError: for a malformed claim, and for an id that comes twice.
+        ArgumentError: for a malformed claim, and for an id that comes twice; names the file.
     """
     claims = [_claim(entry, path) for entry in _entries(path)]
     ids = [claim.id for claim in claims]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
-        raise ArgumentError(f"{path.name}: {', '.join(twice)} is declared twice")
+        raise ArgumentError(f"{path}: {', '.join(twice)} is declared twice")
     return claims
 
 
 def _entries(path: Path) -> list[Any]:
-    try:
-        entries = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ArgumentError(f"{path.name}: no such file in {path.parent}") from None
-    except yaml.YAMLError as error:
-        raise ArgumentError(f"{path.name}: not valid YAML: {str(error).splitlines()[0]}") from None
+    entries = read_yaml(path)
     if not isinstance(entries, list):
-        raise ArgumentError(f"{path.name}: need a list of claims")
+        raise ArgumentError(f"{path}: need a list of claims")
     return entries
 
 
@@ -115,48 +122,48 @@ def _claim(entry: Any, path: Path) -> Claim:
     """One claim, after a check that it has the fields it needs and no others."""
     known = {item.name: item.default is MISSING and item.default_factory is MISSING for item in fields(Claim)}
     if not isinstance(entry, dict):
-        raise ArgumentError(f"{path.name}: {entry!r}: need a mapping of {', '.join(known)}")
+        raise ArgumentError(f"{path}: {entry!r}: need a mapping of {', '.join(known)}")
     for name in entry:
-        choice(f"{path.name}: field of a claim", name, tuple(known))
+        choice(f"{path}: field of a claim", name, tuple(known))
     for name, needed in known.items():
         if needed and name not in entry:
-            raise ArgumentError(f"{path.name}: claim {entry.get('id', '?')}: {name} is missing")
-    return Claim(**entry)
+            raise ArgumentError(f"{path}: claim {entry.get('id', '?')}: {name} is missing")
+    try:
+        return Claim(**entry)
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: {error}") from None
 
 
 def judge(project: Project, profile: str, folder: Path | None = None) -> list[Judged]:
     """Join the declared claims with the records in `folder` (default: the book's executed notebooks).
 
-    A claim has a problem when it has no evidence, when the evidence is older than what it depends on, or
-    when a reported value contradicts a condition of its verdict.
+    A claim has a problem when it has no evidence, when the evidence is older than what it depends on or was
+    edited, when a recorded experiment that it reads was edited, or when a reported value contradicts a
+    condition of its verdict.
     """
     folder = folder or project.executed
     claims = load(project.root / "book" / "claims.yml")
-    stale: dict[str, str] = {}
-    for name in {claim.evidence for claim in claims if claim.evidence}:
-        plan = notebooks.plan(project, name, profile)
-        if not (folder / f"{name}.json").is_file():
-            stale[name] = f"no evidence: {name} has not been run"
-        elif not plan.is_current(folder):
-            stale[name] = f"evidence is older than what {name} depends on"
-    return [_judge_one(claim, folder, stale) for claim in claims]
+    names = {claim.evidence for claim in claims if claim.evidence}
+    troubles = {name: _trouble(project, name, profile, folder) for name in names}
+    return [_judge_one(claim, folder, troubles) for claim in claims]
 
 
-def _judge_one(claim: Claim, folder: Path, stale: Mapping[str, str]) -> Judged:
+def _trouble(project: Project, name: str, profile: str, folder: Path) -> str:
+    """What makes the evidence of a page worthless, whatever it says; "" for nothing."""
+    trouble = notebooks.plan(project, name, profile).problem(folder)
+    page = parameters.parse_notebook(files.read_text(project.notebook_path(name)), name)
+    reads = page["metadata"].get("fracrepro", {}).get("recorded", [])
+    edited = (records.edited(project.recorded, experiment) for experiment in reads)
+    return "; ".join(filter(None, (*edited, trouble)))
+
+
+def _judge_one(claim: Claim, folder: Path, troubles: Mapping[str, str]) -> Judged:
     if not claim.evidence:
         return Judged(claim, {})
-    reported = _reported(folder / f"{claim.evidence}.json")
+    reported = seals.edited_page(folder, claim.evidence)[0].get("values", {})
     values = {name: reported[name] for name in claim.holds if name in reported}
-    problems = [stale[claim.evidence]] if claim.evidence in stale else list(_contradictions(claim, reported))
-    return Judged(claim, values, "; ".join(problems))
-
-
-def _reported(record: Path) -> dict[str, Any]:
-    """The values in a record; none where it cannot be read, which also makes it stale."""
-    try:
-        return json.loads(record.read_text())["values"]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
-        return {}
+    trouble = troubles[claim.evidence]
+    return Judged(claim, values, trouble or "; ".join(_contradictions(claim, reported)))
 
 
 def _contradictions(claim: Claim, reported: Mapping[str, Any]) -> Iterator[str]:
@@ -196,10 +203,18 @@ def as_text(judged: Sequence[Judged]) -> str:
 
 
 def update_readme(project: Project) -> None:
-    """Rewrite the table between the two markers of the README from the declared claims of the abstract."""
+    """Rewrite the table between the two markers of the README from the declared claims of the abstract.
+
+    Raises:
+        ArgumentError: when the README has no such markers, or a claim is malformed.
+        OSError: when it cannot be written; it then stays as it was.
+    """
     path = project.root / "README.md"
-    before, _, rest = path.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
+    text = files.read_text(path)
+    before, begun, rest = text.partition(_BEGIN)
+    _, ended, after = rest.partition(_END)
+    if not begun or not ended:
+        raise ArgumentError(f"{path}: need the lines {_BEGIN} and {_END} around the table")
     files.write_text(path, f"{before}{_BEGIN}\n{readme_table(project)}\n{_END}{after}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ _SCHEDULER = click.option(
 )
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # which come without a file where a library writes
+
+
 class _OneLineErrors(click.Group):
     """Turns what a user can get wrong into one line and exit code 2; a defect keeps its traceback."""
 
@@ -34,6 +38,11 @@ class _OneLineErrors(click.Group):
             return super().invoke(ctx)
         except FracreproError as error:
             self._say(ctx, error)
+        except OSError as error:
+            if error.filename is None and error.errno not in _FULL:
+                raise  # no user's file: a defect
+            kept = "; what was finished is kept" if error.errno in _FULL else ""
+            self._say(ctx, f"{error.filename or 'writing'}: {error.strerror}{kept}")
         except ModuleNotFoundError as error:
             missing = missing_package(error)
             if missing is None:
@@ -44,7 +53,7 @@ class _OneLineErrors(click.Group):
             ctx.exit(130)
 
     @staticmethod
-    def _say(ctx: click.Context, error: FracreproError) -> None:
+    def _say(ctx: click.Context, error: FracreproError | str) -> None:
         click.echo(f"error: {error}", err=True)
         ctx.exit(2)
 
@@ -66,7 +75,7 @@ def list_command() -> None:
     for name in project.notebook_names():
         click.echo(f"\n{name}")
         contract = parameters.declared(
-            parameters.parse_notebook(project.notebook_path(name).read_text(), name), name
+            parameters.parse_notebook(files.read_text(project.notebook_path(name)), name), name
         )
         for item in contract.values():
             click.echo(f"  {item.name:<14} {item.default!r:<12} {item.help}: {item.allowed}")
@@ -83,9 +92,7 @@ def list_command() -> None:
     metavar="NAME VALUE",
     help="Set a parameter of every named notebook.",
 )
-@click.option(
-    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write there, not into the book."
-)
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Write there, not into the book.")
 @_JOBS
 @_SCHEDULER
 @_FORCE
@@ -161,7 +168,7 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
 )
 @click.option("--s", "s", type=float, help="Order of the schemes that have one, in [0, 2].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the record.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the record.")
 def train(name: str, profile: str, device: str, out: Path | None, **changes: Any) -> None:
     """Carry out an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
 

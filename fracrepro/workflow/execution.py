@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro.errors import FracreproError
-from fracrepro.workflow import provenance, reports, sources
+from fracrepro.files import temporary_folder
+from fracrepro.workflow import provenance, reports, seals, sources
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 
 RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
@@ -65,9 +65,9 @@ def execute(task: Task) -> Outcome:
         )
     digests = sources.source_digests()  # before the kernel: what is edited meanwhile makes the page stale
     started, clock = datetime.now(UTC), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder, _kernel_environment(task):
-        error = _run_papermill(task, Path(folder))
-        executed = json.loads((Path(folder) / "executed.ipynb").read_text())
+    with temporary_folder("fracrepro-page-") as folder, _kernel_environment(task):
+        error = _run_papermill(task, folder)
+        executed = json.loads((folder / "executed.ipynb").read_text())
     notebook = sources.without_probe(executed)
     error = error or _problem(notebook)
     record: dict[str, Any] = {
@@ -88,6 +88,7 @@ def execute(task: Task) -> Outcome:
             error = str(problem)
     # Papermill's own metadata hold times and a temporary path: the record says all of it.
     notebook["metadata"].pop("papermill", None)
+    record = seals.seal(record, notebook["cells"])
     notebook["metadata"]["fracrepro"] = record
     return Outcome(task.name, json.dumps(notebook, indent=1) + "\n", record, error)
 

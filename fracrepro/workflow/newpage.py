@@ -6,6 +6,7 @@ writes a page replaces it piece by piece.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -183,6 +184,7 @@ def new_page(project: Project, name: str) -> list[Path]:
     Raises:
         ArgumentError: for another kind of name or one that a page has, where no chapter is in the book, and
             where the project cannot be written.
+        OSError: when the disk is full, for example; every file then stays as it was.
     """
     if not _NAME.fullmatch(name):
         raise ArgumentError(f"name = {name!r}: need lower-case words joined by underscores, without a number")
@@ -205,9 +207,21 @@ def new_page(project: Project, name: str) -> list[Path]:
         project.root / "book" / "claims.yml": _ledger(project) + _filled(_CLAIM, words) + "\n",
     }
     files.writable_folder("project", project.notebooks)
-    for path, text in contents.items():
-        files.write_text(path, text)
+    _write_all(contents)
     return list(contents)
+
+
+def _write_all(contents: dict[Path, str]) -> None:
+    """Write every file, or leave each as it was: half a page would break the suite."""
+    before = {path: files.read_text(path) if path.exists() else None for path in contents}
+    try:
+        for path, text in contents.items():
+            files.write_text(path, text)
+    except BaseException:
+        for path, old in before.items():
+            with contextlib.suppress(OSError):
+                path.unlink() if old is None else files.write_text(path, old)
+        raise
 
 
 def _table_of_contents(project: Project, page: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from fracrepro import files
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import parameters, provenance, sources
+from fracrepro.workflow import parameters, provenance, seals, sources
 from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
 from fracrepro.workflow.project import Project
 
@@ -38,38 +38,49 @@ class Run:
     digest: str
 
     def is_current(self, folder: Path) -> bool:
-        """Whether `folder` holds this run's page and record, made from the same content.
+        """Whether `folder` holds this run's page and record, made from the same content, unedited."""
+        return not self.problem(folder)
+
+    def problem(self, folder: Path) -> str:
+        """Say why the page in `folder` is not this run's; "" when it is.
 
         Source, parameters, profile, versions, data and recorded files must be the same, and so must every
-        module of the package that the page used; a missing or unreadable record means no.
+        module of the package that the page used; page and record must be what they were when they were made.
         """
-        page, record = folder / f"{self.name}.ipynb", folder / f"{self.name}.json"
-        try:
-            found = json.loads(record.read_text())
-            stored = json.loads(page.read_text())["metadata"]["fracrepro"]
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError):
-            return False
-        same = isinstance(found, dict) and found == stored and found.get("digest") == self.digest
-        return same and sources.unchanged(found.get("modules", {}), sources.source_digests())
+        found, trouble = seals.edited_page(folder, self.name)
+        if trouble:
+            return trouble
+        same = found.get("digest") == self.digest
+        if same and sources.unchanged(found.get("modules", {}), sources.source_digests()):
+            return ""
+        return f"evidence is older than what {self.name} depends on"
 
 
 def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
     """Settle a notebook's parameters and its content hash.
 
     Raises:
-        ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed.
+        ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed;
+            names the file that holds it.
     """
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
     choice("profile", profile, tuple(profiles))
-    source = path.read_text()
+    source = files.read_text(path)
     notebook = parameters.parse_notebook(source, name)
+    contract = parameters.declared(notebook, name)
+    settings = profiles[profile].get(name, {})
     try:
-        contract = parameters.declared(notebook, name)
-        values = parameters.resolve(contract, profiles[profile].get(name, {}), overrides or {})
+        parameters.resolve(contract, settings, {})
+    except ArgumentError as error:
+        raise ArgumentError(f"{project.profiles}: profile {profile}: {name}: {error}") from None
+    try:
+        values = parameters.resolve(contract, settings, overrides or {})
     except ArgumentError as error:
         raise ArgumentError(f"{name}: {error}") from None
     uses = notebook["metadata"].get("fracrepro", {})
+    for used in uses.get("data_parameters", []):
+        choice(f"notebook {name}: metadata: data_parameters", used, tuple(contract))
     parts = [
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),

@@ -28,6 +28,7 @@ import yaml
 from fracrepro.arguments import Interval, choice, distinct, suggestion
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.options import option_set
+from fracrepro.workflow.project import read_yaml
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 _RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
@@ -119,15 +120,44 @@ def parse_notebook(text: str, name: str) -> dict[str, Any]:
     """Return a notebook's content.
 
     Raises:
-        ArgumentError: when the file holds something else.
+        ArgumentError: when the file holds something else; names the notebook, and the cell.
     """
     try:
         notebook = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ArgumentError(f"notebook {name}: not valid JSON: {error}") from None
     if not isinstance(notebook, dict) or not {"cells", "metadata"} <= notebook.keys():
         raise ArgumentError(f"notebook {name}: need a notebook of format 4, with cells and metadata")
+    _check_cells(notebook["cells"], name)
+    _check_metadata(notebook["metadata"], name)
     return notebook
+
+
+def _check_cells(cells: Any, name: str) -> None:
+    if not isinstance(cells, list) or not cells:
+        raise ArgumentError(f"notebook {name}: cells: need a list of cells")
+    for number, cell in enumerate(cells, 1):
+        where = f"notebook {name}, cell {number}"
+        if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+            raise ArgumentError(f"{where}: need a cell with the cell_type code, markdown or raw")
+        source, metadata = cell.get("source"), cell.get("metadata")
+        if not isinstance(source, str) and not _is_texts(source):
+            raise ArgumentError(f"{where}: source: need text, or a list of its lines")
+        if not isinstance(metadata, dict) or not _is_texts(metadata.get("tags", [])):
+            raise ArgumentError(f"{where}: metadata: need a mapping, whose tags are a list of words")
+
+
+def _check_metadata(metadata: Any, name: str) -> None:
+    uses = metadata.get("fracrepro", {}) if isinstance(metadata, dict) else None
+    if not isinstance(uses, dict):
+        raise ArgumentError(f"notebook {name}: metadata: need a mapping, and fracrepro in it another one")
+    for key in ("recorded", "data_parameters"):
+        if not _is_texts(uses.get(key, [])):
+            raise ArgumentError(f"notebook {name}: metadata: fracrepro: {key}: need a list of names")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
@@ -214,14 +244,23 @@ def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Return profile → notebook → parameters from `profiles.yml`.
 
     Raises:
-        ArgumentError: when the file is malformed.
+        ArgumentError: when the file is malformed, or names a notebook that is not among those beside it;
+            the message names the file.
     """
-    try:
-        profiles = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ArgumentError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(profiles, dict) or not all(isinstance(value, dict) for value in profiles.values()):
+    profiles = read_yaml(path)
+    if not isinstance(profiles, dict) or not profiles:
         raise ArgumentError(f"{path}: need a mapping from profile to notebook to parameters")
+    known = tuple(sorted(file.stem for file in path.parent.glob("*.ipynb")))
+    for profile, notebooks in profiles.items():
+        if not isinstance(profile, str) or not isinstance(notebooks, dict):
+            raise ArgumentError(f"{path}: {profile!r}: need a mapping from notebook to parameters, or {{}}")
+        for name, values in notebooks.items():
+            if known:
+                choice(f"{path}: profile {profile}: notebook", name, known)
+            if not isinstance(values, dict):
+                raise ArgumentError(
+                    f"{path}: profile {profile}: {name}: need a mapping of parameters, or {{}}"
+                )
     return profiles
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fracrepro import _moved
+from fracrepro import _moved, files
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 
@@ -79,6 +79,32 @@ class Project:
             ArgumentError: when there is none of this name; suggests the nearest.
         """
         return self.notebooks / f"{choice('notebook', name, tuple(self.notebook_names()))}.ipynb"
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file, which can hold plain values only.
+
+    Raises:
+        ArgumentError: when it is missing or not valid; names it.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(files.read_text(path))
+    except FileNotFoundError:
+        raise ArgumentError(f"{path}: no such file") from None
+    # Of the other two, a date of no calendar raises the first and brackets by the thousand the second.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(f"{path}: not valid YAML: {_where(error)}") from None
+
+
+def _where(error: Exception) -> str:
+    """What is wrong in a YAML file, in one line, and in which of its lines."""
+    mark = getattr(error, "problem_mark", None)
+    line = "" if mark is None else f" (line {mark.line + 1})"
+    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{line}"
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would accept every name

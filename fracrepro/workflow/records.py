@@ -9,15 +9,16 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fracrepro import _moved, files
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import provenance
+from fracrepro.workflow import provenance, seals
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fracrepro.nn.data.base import Dataset
     from fracrepro.nn.experiments.base import Experiment
 
 
@@ -44,13 +45,27 @@ def run(
     Raises:
         ArgumentError: when the folder holds the record of other settings, and as that method, which also
             raises DataError, CheckpointError and OSError.
+        fracrepro.files.BusyError: when another process records this experiment there.
     """
     from fracrepro.nn import data
 
     name = experiment.name
+    with files.lock(folder / f".{name}.lock", f"out = {str(folder)!r}: recording of {name!r}"):
+        _check_replaceable(folder / f"{name}.json", experiment)
+        return _record(experiment, folder, data.load(experiment.dataset), device, interval, progress)
+
+
+def _record(
+    experiment: Experiment,
+    folder: Path,
+    images: Dataset,
+    device: str,
+    interval: float,
+    progress: bool | None,
+) -> pd.DataFrame:
+    """Carry out the experiment and write its two files; the folder is this process's own meanwhile."""
+    name = experiment.name
     checkpoints = folder / f".{name}.checkpoints"
-    _check_replaceable(folder / f"{name}.json", experiment)
-    images = data.load(experiment.dataset)
     # The facts of now: a long training may outlive an edit of the code.
     commit, package = _commit(), provenance.package_digest()
     started, clock = datetime.now(UTC), time.perf_counter()
@@ -73,7 +88,7 @@ def run(
         "resumed": resumed,
     }
     files.write_text(folder / f"{name}.csv", text)
-    files.write_json(folder / f"{name}.json", record)
+    files.write_json(folder / f"{name}.json", seals.seal(record))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return results
 
@@ -83,8 +98,8 @@ def _check_replaceable(record: Path, experiment: Experiment) -> None:
     if not record.is_file():
         return
     try:
-        there = json.loads(record.read_text())["protocol"]
-    except (ValueError, KeyError, TypeError):  # no record that anybody could use
+        there = _facts(record)["protocol"]
+    except ArgumentError:  # no record that anybody could use
         return
     here = json.loads(json.dumps(experiment.to_dict()))
     for field in sorted({*there, *here}):
@@ -109,20 +124,81 @@ def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:
     import pandas as pd
 
     name = experiment.name
-    table, record = folder / f"{name}.csv", folder / f"{name}.json"
-    for path in (table, record):
+    for path in _pair(folder, name):
         if not path.is_file():
             raise ArgumentError(f"{path.name}: no such record; make it with `fracrepro train {name}`")
-    facts, content = json.loads(record.read_text()), table.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != facts["sha256"]:
-        raise ArgumentError(f"{table.name}: expected sha256 {facts['sha256']}, found {found}")
+    trouble = edited(folder, name)
+    if trouble:
+        raise ArgumentError(trouble)
+    table, record = _pair(folder, name)
+    protocol = _facts(record)["protocol"]
     wanted = json.loads(json.dumps(experiment.to_dict()))
     for field, value in wanted.items():
-        if facts["protocol"].get(field) != value:
-            there = facts["protocol"].get(field)
+        if protocol.get(field) != value:
+            there = protocol.get(field)
             raise ArgumentError(f"{record.name}: {field} is {there!r} there and {value!r} in the protocol")
     return pd.read_csv(table)
+
+
+def edited(folder: Path, name: str) -> str:
+    """Say which file of a record is not what it was when it was written; "" for none, and for no record.
+
+    Args:
+        folder: where the record is.
+        name: of the experiment.
+    """
+    table, record = _pair(folder, name)
+    if not table.is_file() or not record.is_file():
+        return ""
+    try:
+        facts = _facts(record)
+        content = table.read_bytes()
+    except (ArgumentError, OSError) as error:
+        return f"damaged: {error}"
+    if not seals.is_intact(facts):
+        return (
+            f"{record.name} was edited: it is not what its own digest says; restore it, or record it again; "
+            "one without a digest, made before version 0.2, gets it from fracrepro.workflow.records.seal"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if found != facts["sha256"]:
+        return f"{table.name} was edited: expected sha256 {facts['sha256']}, found {found}"
+    return ""
+
+
+def seal(folder: Path, name: str) -> None:
+    """Give a record that has none the digest of its content; the table and the other facts stay as they are.
+
+    Records made before version 0.2 have none.
+
+    Args:
+        folder: where the record is.
+        name: of the experiment.
+
+    Raises:
+        ArgumentError: when the record is damaged, has a digest already, or is not of its table.
+        OSError: when it cannot be read or written.
+    """
+    table, record = _pair(folder, name)
+    facts = _facts(record)
+    if seals.SEAL in facts:
+        raise ArgumentError(f"{record}: has a digest already, and keeps it")
+    found = hashlib.sha256(table.read_bytes()).hexdigest()
+    if found != facts["sha256"]:
+        raise ArgumentError(f"{table}: expected sha256 {facts['sha256']}, found {found}")
+    files.write_json(record, seals.seal(facts))
+
+
+def _pair(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.csv", folder / f"{name}.json"
+
+
+def _facts(record: Path) -> dict[str, Any]:
+    """The content of a record's JSON; ArgumentError when it cannot be one."""
+    facts = files.read_json(record)
+    if not isinstance(facts, dict) or not isinstance(facts.get("protocol"), dict) or "sha256" not in facts:
+        raise ArgumentError(f"{record}: need a record with protocol and sha256")
+    return facts
 
 
 def _device_name(device: str) -> str:

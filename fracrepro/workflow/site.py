@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import yaml
-
 from fracrepro import files
-from fracrepro.errors import FracreproError, MissingPackageError
+from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
 from fracrepro.workflow import claims, full_scale
-from fracrepro.workflow.project import Project
+from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
+# The builder ends when the command does, however that ends: the pipe between them then closes.
+_BUILDER = """
+import os, sys, threading
+
+def follow(pipe):
+    os.read(pipe, 1)
+    os._exit(1)
+
+threading.Thread(target=follow, args=(int(sys.argv.pop(1)),), daemon=True).start()
+from jupyter_book.cli.main import main
+main()
+"""
+_OS_ERROR = re.compile(r"\[Errno (\d+)\] [^:\n]+(?:: '([^'\n]*)')?")
 
 
 class BuildError(FracreproError):
@@ -31,7 +43,11 @@ def toc_notebooks(project: Project) -> list[str]:
 
 
 def toc_files(project: Project) -> list[str]:
-    """Every source that `_toc.yml` lists, without endings, in its order."""
+    """Every source that `_toc.yml` lists, without endings, in its order.
+
+    Raises:
+        ArgumentError: when the file is no table of contents; names it.
+    """
 
     def walk(node: object) -> list[str]:
         if isinstance(node, dict):
@@ -41,7 +57,14 @@ def toc_files(project: Project) -> list[str]:
             return [name for child in node for name in walk(child)]
         return []
 
-    return walk(yaml.safe_load((project.root / "_toc.yml").read_text()))
+    path = project.root / "_toc.yml"
+    content = read_yaml(path)
+    if not isinstance(content, dict) or "root" not in content:
+        raise ArgumentError(f"{path}: need a table of contents, a mapping with the key root")
+    try:
+        return walk(content)
+    except RecursionError:
+        raise ArgumentError(f"{path}: an entry contains itself") from None
 
 
 def install_mathjax(project: Project) -> None:
@@ -52,11 +75,11 @@ def install_mathjax(project: Project) -> None:
     source = Path(spec.origin).parent / "static" / "mathjax"
     target = project.root / "book" / "_static" / "mathjax"
     for name in _MATHJAX_FILES:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, target / name)
+        wanted = source / name
+        for path in sorted(wanted.rglob("*")) if wanted.is_dir() else [wanted]:
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
 
 
 def write_ledger(project: Project, profile: str) -> None:
@@ -74,7 +97,7 @@ def write_ledger(project: Project, profile: str) -> None:
 
 
 def build(project: Project, profile: str) -> None:
-    """Build the book from current executed notebooks; the old site stands until the new one is whole.
+    """Build the book from current executed notebooks; a reader of the site finds the old one or the new one.
 
     A verdict that the evidence contradicts stops the build, as does a law that misses its promised accuracy,
     and any warning is an error.
@@ -84,32 +107,85 @@ def build(project: Project, profile: str) -> None:
         BuildError: when the builder fails, with the end of its output, or when a verdict does not stand.
         MissingPackageError: without the packages that build it.
         ArgumentError: when the folder of the site cannot be written.
+        fracrepro.files.BusyError: when another process builds this book.
+        OSError: when the disk is full, for example; the old site then stays.
     """
     from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath
 
     site = project.site
     files.writable_folder("project", site.parent)
-    write_ledger(project, profile)
-    full_scale.write(project)
-    numerics_table.write(project)
-    install_mathjax(project)
-    script = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which(
-        "jupyter-book"
-    )
-    if script is None:
-        raise MissingPackageError("jupyter-book", "book")
-    with tempfile.TemporaryDirectory(dir=site.parent, prefix=".building-") as folder:
-        command = [script, "build", str(project.root), "--path-output", folder]
-        command += ["--all", "-W", "-n", "--keep-going", "-q"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        built = Path(folder) / "_build" / "html"
-        if result.returncode or not (built / "index.html").is_file():
-            raise BuildError(
-                f"jupyter-book failed ({result.returncode}):\n{_tail(result.stdout + result.stderr)}"
-            )
-        if site.exists():
-            site.rename(Path(folder) / "replaced")
-        built.rename(site)
+    with files.lock(site.parent / ".lock", f"build of {site}"):
+        recover(site)
+        write_ledger(project, profile)
+        full_scale.write(project)
+        numerics_table.write(project)
+        install_mathjax(project)
+        if importlib.util.find_spec("jupyter_book") is None:
+            raise MissingPackageError("jupyter-book", "book")
+        with files.temporary_folder(".building-", site.parent) as folder:
+            publish(_built(project, folder), site)
+
+
+def _built(project: Project, folder: Path) -> Path:
+    """Let the builder write into `folder`, and return the folder of the pages there."""
+    options = ["--path-output", str(folder), "--all", "-W", "-n", "--keep-going", "-q"]
+    theirs, ours = os.pipe()
+    try:
+        command = [sys.executable, "-P", "-c", _BUILDER, str(theirs), "build", str(project.root), *options]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[theirs])
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    built = folder / "_build" / "html"
+    if result.returncode or not (built / "index.html").is_file():
+        said = result.stdout + result.stderr
+        if disk := _OS_ERROR.search(said):
+            code = int(disk[1])
+            raise OSError(code, os.strerror(code), disk[2] or str(folder))
+        raise BuildError(f"jupyter-book failed ({result.returncode}):\n{_tail(said)}")
+    return built
+
+
+def publish(built: Path, site: Path) -> None:
+    """Put a built site in the place of the old one, which is left where the new one was, or deleted.
+
+    The two folders change names in one step, so that the place always holds one of them.
+    Where the file system cannot do that, the old one stands aside for a moment; :func:`recover` brings it
+    back if the process is killed in it.
+
+    Args:
+        built: the new site, on the same file system.
+        site: its place.
+
+    Raises:
+        OSError: when it cannot be put there; the old site then stays.
+    """
+    try:
+        if not site.exists():
+            built.rename(site)
+        else:
+            files.exchange(built, site)
+    except NotImplementedError:
+        aside = _aside(site)
+        site.rename(aside)
+        try:
+            built.rename(site)
+        except BaseException:
+            aside.rename(site)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def recover(site: Path) -> None:
+    """Bring back a site that a killed build had put aside, or delete it when the new one is in place."""
+    aside = _aside(site)
+    if aside.exists() and not site.exists():
+        aside.rename(site)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(site: Path) -> Path:
+    return site.with_name(f".{site.name}-before")
 
 
 def _tail(text: str, lines: int = 60) -> str:

@@ -1,6 +1,10 @@
 """Recorded experiments: what is written, what is refused, and that an interruption changes nothing."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -190,3 +194,81 @@ def test_a_record_of_other_settings_is_not_replaced(tmp_path):
     assert "of other schemes; need another folder" in refused.stderr
     assert (tmp_path / "digits.csv").read_bytes() == kept
     assert train("--runs", "1").exit_code == 0  # the same settings again are the same record
+
+
+def training(folder, *more):
+    """Start `fracrepro train digits` in a process of its own."""
+    options = ["--profile", "quick", "--device", "cpu", "--out", str(folder), *more]
+    code = "from fracrepro.workflow.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "train", "digits", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(folder, pattern):
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_second_training_in_a_folder_names_the_first(tmp_path):
+    long = ("--epochs", "200", "--runs", "1")
+    first = training(tmp_path, *long)
+    wait_for(tmp_path, ".digits.checkpoints")
+    others = [training(tmp_path, *long) for _ in range(3)]
+    said = [other.communicate()[1] for other in others]
+    assert [other.returncode for other in others] == [2, 2, 2]
+    for line in said:
+        start = f"error: out = {str(tmp_path)!r}: recording of 'digits': process {first.pid} on "
+        assert line.startswith(start)
+        assert len(line.splitlines()) == 1
+    assert first.poll() is None  # and goes on
+    first.kill()
+    first.communicate()
+
+
+def test_a_killed_training_leaves_no_lock_and_its_strays_are_swept(tmp_path):
+    first = training(tmp_path)
+    wait_for(tmp_path, ".digits.lock")
+    first.kill()
+    first.communicate()
+    checkpoints = tmp_path / ".digits.checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    for stray in (checkpoints / ".seeds-0.ckpt.abcd1234.part", tmp_path / ".digits.csv.abcd1234.part"):
+        stray.write_text("half of it")  # as a kill leaves it
+    again = training(tmp_path)
+    assert again.communicate()[1] == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.csv", "digits.json"]
+
+
+def test_a_record_without_a_digest_gets_one_only_if_its_table_is_the_one(record, tmp_path):
+    for name in ("digits.csv", "digits.json"):
+        shutil.copy(record / name, tmp_path)
+    with pytest.raises(ValueError, match="has a digest already"):
+        records.seal(tmp_path, "digits")
+    facts = json.loads((tmp_path / "digits.json").read_text())
+    digest = facts.pop("content")
+    (tmp_path / "digits.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=r"digits.json was edited.* made before version 0\.2"):
+        records.load_record(tmp_path, protocol())
+    records.seal(tmp_path, "digits")
+    assert json.loads((tmp_path / "digits.json").read_text()) == facts | {"content": digest}
+    records.load_record(tmp_path, protocol())
+    (tmp_path / "digits.json").write_text(json.dumps(facts))
+    (tmp_path / "digits.csv").write_text((record / "digits.csv").read_text() + "\n")
+    with pytest.raises(ValueError, match=r"digits.csv: expected sha256"):
+        records.seal(tmp_path, "digits")
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "{}", '{"protocol": 3, "sha256": ""}', "[" * 100_000])
+def test_a_damaged_record_is_named(record, tmp_path, content):
+    for name in ("digits.csv", "digits.json"):
+        shutil.copy(record / name, tmp_path)
+    (tmp_path / "digits.json").write_text(content)
+    with pytest.raises(ValueError, match=r"digits\.json: ") as caught:
+        records.load_record(tmp_path, protocol())
+    assert "\n" not in str(caught.value)

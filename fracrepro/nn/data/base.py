@@ -92,6 +92,8 @@ class Source:
         present: whether a folder holds the files, unread.
         read: verify and decode a folder's files; the second folder is the cache for what was decoded.
         download: bring the official files into a folder.
+        check: read a folder's files and what the cache holds of them; a DataError names what is damaged. None
+            where `read` does this each time.
     """
 
     folders: tuple[str, ...]
@@ -99,3 +101,4 @@ class Source:
     present: Callable[[Path], bool]
     read: Callable[[Path, Path], Dataset]
     download: Callable[[Path], None]
+    check: Callable[[Path, Path], None] | None = None

@@ -3,18 +3,21 @@
 A record has 3073 bytes: the label, then 1024 red, 1024 green and 1024 blue values.
 Copies exist whose records were shuffled, so the check is the sha256 over the records sorted as bytes.
 The decoded set is kept in that order: the same seed then sees the same batches whichever copy it reads.
+It is checked against the same checksum each time it is loaded, in a fraction of a second.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import io
+import math
 import tarfile
 from pathlib import Path
 
 import numpy as np
 
-from fracrepro.files import atomic_writer, file_digest
+from fracrepro.errors import ArgumentError
+from fracrepro.files import atomic_writer, file_digest, read_json, write_json
 from fracrepro.nn.data.base import DataError, Dataset, Source
 from fracrepro.nn.data.download import download_file
 
@@ -32,6 +35,7 @@ BATCHES = {
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 BATCH_SIZE = 10000
 RECORD = 1 + 3 * 32 * 32
+_ROWS = 1000  # records put together at a time
 SORTED_SHA256 = {
     "train": "72083841cd0fa633f09b24c0833cf6d6a1809caff400317117334e0aa6b0ed46",
     "test": "f1bbb931260cda782c84c1948c82d910e2c193cb1d56756293f445027090946b",
@@ -44,21 +48,39 @@ def present(folder: Path) -> bool:
 
 
 def read(folder: Path, cache: Path) -> Dataset:
-    """Return the decoded copy in the cache, memory-mapped; verify and decode first unless that was done.
+    """Return the decoded copy in the cache, memory-mapped, if it has the official content; else decode again.
 
     Raises:
         DataError: when a file is truncated or altered.
     """
     origin = _origin(folder)
-    decoded = {key: cache / f"{key}.npy" for key in ARRAYS}
+    decoded = _paths(cache)
     memory = cache / "verified.json"
-    if not _remembered(memory, origin, decoded):
+    arrays = _cached(decoded) if _remembered(memory, origin) else None
+    if arrays is None or not _is_official(arrays):
         arrays = _decode(origin, folder)
         try:
             _remember(memory, origin, decoded, arrays)
         except OSError:  # no room or no permission in the cache: the verified arrays in memory serve as well
             return Dataset("cifar10", **arrays)
-    return Dataset("cifar10", **{key: np.load(path, mmap_mode="r") for key, path in decoded.items()})
+        arrays = _cached(decoded) or arrays
+    return Dataset("cifar10", **arrays)
+
+
+def check(folder: Path, cache: Path) -> None:
+    """Read the official files and, byte by byte, the arrays in the cache that were decoded from them.
+
+    Raises:
+        DataError: when one is truncated or altered; names it.
+    """
+    expected = _decode(_origin(folder), folder)
+    for key, path in _paths(cache).items():
+        if path.is_file():
+            found = _array(path, _shape(key))
+            if found is None or not np.array_equal(found, expected[key]):
+                raise DataError(
+                    f"{path} is truncated or altered; delete it, and the next use decodes it again"
+                )
 
 
 def download(folder: Path) -> None:
@@ -80,28 +102,74 @@ def _origin(folder: Path) -> list[Path]:
     return [archive] if archive.is_file() else []
 
 
-def _remembered(memory: Path, origin: list[Path], decoded: dict[str, Path]) -> bool:
-    """Whether these very files were verified before, and the decoded arrays are the ones written then."""
-    paths = [*origin, *decoded.values()]
-    if not all(path.is_file() for path in [memory, *paths]):
+def _paths(cache: Path) -> dict[str, Path]:
+    """Where the decoded arrays are."""
+    return {key: cache / f"{key}.npy" for key in ARRAYS}
+
+
+def _shape(key: str) -> tuple[int, ...]:
+    """The shape of a decoded array."""
+    part, _, kind = key.partition("_")
+    n = BATCH_SIZE * len(BATCHES[part])
+    return (n, 3, 32, 32) if kind == "images" else (n,)
+
+
+def _remembered(memory: Path, origin: list[Path]) -> bool:
+    """Whether the arrays in the cache were decoded from these very files."""
+    try:
+        return read_json(memory) == _stamps(origin)
+    except (OSError, ArgumentError):  # never decoded, or the note is damaged
         return False
-    return json.loads(memory.read_text()) == _stamps(paths)
+
+
+def _cached(decoded: dict[str, Path]) -> dict[str, np.ndarray] | None:
+    """The arrays in the cache, unread; None unless all are there, of their shapes."""
+    arrays = {key: _array(path, _shape(key)) for key, path in decoded.items()}
+    whole = {key: array for key, array in arrays.items() if array is not None}
+    return whole if len(whole) == len(decoded) else None
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Map an array that `np.save` wrote; None when the file cannot be that of a uint8 array of this shape."""
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    start = header.getvalue()
+    try:
+        with path.open("rb") as file:
+            if file.read(len(start)) != start or path.stat().st_size != len(start) + math.prod(shape):
+                return None
+        return np.memmap(path, np.uint8, "r", len(start), shape)
+    except OSError:
+        return None
+
+
+def _is_official(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether decoded arrays have the official content: their records, put together again, tell."""
+    for part, expected in SORTED_SHA256.items():
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        total = hashlib.sha256()
+        for first in range(0, len(labels), _ROWS):
+            rows = slice(first, first + _ROWS)
+            pixels = images[rows].reshape(-1, RECORD - 1)
+            total.update(np.concatenate([labels[rows, None], pixels], axis=1).data)
+        if total.hexdigest() != expected:
+            return False
+    return True
 
 
 def _remember(
     memory: Path, origin: list[Path], decoded: dict[str, Path], arrays: dict[str, np.ndarray]
 ) -> None:
     """Store the decoded arrays, then note which files they came from."""
-    memory.unlink(missing_ok=True)  # first: after a break it must not vouch for half of the arrays
     for key, path in decoded.items():
         with atomic_writer(path) as file:
             np.save(file, arrays[key])
-    with atomic_writer(memory, "w") as file:
-        json.dump(_stamps([*origin, *decoded.values()]), file)
+    write_json(memory, _stamps(origin))
 
 
 def _stamps(paths: list[Path]) -> dict[str, list[int]]:
-    """What tells an unchanged file without reading it: size and time of change."""
+    """What tells these files from others: size and time of change; the content is checked apart."""
     return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
 
 
@@ -154,4 +222,5 @@ SOURCE = Source(
     present,
     read,
     download,
+    check,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment, lines
 from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.training import batches
-from fracrepro.nn.training.checkpoints import read_checkpoint, write_checkpoint
+from fracrepro.nn.training.checkpoints import checked_figures, read_checkpoint, write_checkpoint
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.gradients import gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.lanes import full_precision
@@ -163,12 +162,15 @@ class GradientTails(Setup, Experiment):
         ) as bar:
             for batch_size in self.batch_sizes:
                 path = None if checkpoint is None else Path(checkpoint) / f"batch-{batch_size}.ckpt"
+                part = {**expected, "images per step": batch_size}
                 if path is not None and path.exists():
-                    figures = read_checkpoint(path, expected)["figures"]
+                    rows_of_part = len(STAGES) * len(self.seeds) * len(self.schemes)
+                    content = read_checkpoint(path, part)
+                    figures = checked_figures(path, content, (rows_of_part, len(FIGURES)))
                 else:
                     figures = _measure_all(self, batch_size, images, labels, bar.update)
                     if path is not None:
-                        write_checkpoint(path, {"experiment": json.dumps(expected), "figures": figures})
+                        write_checkpoint(path, part, {"figures": figures})
                 rows.append(figures)
         return self._table(torch.cat(rows))
 

@@ -2,6 +2,8 @@
 
 A file is a line that says what it is, the sha256 of what follows, and what `torch.save` made of tensors.
 It is read back with ``weights_only=True``, which runs no code from the file.
+Inside stands, as JSON, whose state it is: the experiment, the data, the device, and the runs or the part of
+the experiment; what is read must be of the same, and its tensors of the shapes that follow from it.
 """
 
 from __future__ import annotations
@@ -11,23 +13,35 @@ import hashlib
 import io
 import json
 import os
+import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fracrepro.errors import FracreproError
+from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.files import atomic_writer
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.lanes import Lane
 from fracrepro.nn.training.settings import Settings
 
-__all__ = ["CheckpointError", "Checkpoints", "read_checkpoint", "trained_parameters", "write_checkpoint"]
+__all__ = [
+    "CheckpointError",
+    "Checkpoints",
+    "checked_figures",
+    "read_checkpoint",
+    "trained_parameters",
+    "write_checkpoint",
+]
 
-MAGIC = b"fracrepro checkpoint 1"
+MAGIC = b"fracrepro checkpoint 2"
+_OLD = b"fracrepro checkpoint 1"  # did not say whose runs it holds
+
+
+_AGAIN = "delete it to train its runs again"
 
 
 class CheckpointError(FracreproError, RuntimeError):
@@ -61,26 +75,24 @@ class Checkpoints:
         Raises:
             OSError: when it cannot be written; the previous checkpoint then stays.
         """
-        content = {
-            "experiment": json.dumps(self.expected),
-            "figures": lane.figures,
-            "tensors": [tensor.cpu() for tensor in lane.ensemble.tensors],
-        }
-        write_checkpoint(self._path(lane), content)
+        content = {"figures": lane.figures, "tensors": [tensor.cpu() for tensor in lane.ensemble.tensors]}
+        write_checkpoint(self._path(lane), {**self.expected, "runs at seeds": list(lane.seeds)}, content)
 
     def restore(self, lane: Lane) -> None:
         """Bring a fresh lane to its last checkpoint, if there is one.
 
         Raises:
-            CheckpointError: when the file is damaged, or was made by another experiment (says what differs).
+            CheckpointError: when the file is damaged, or of another experiment or other runs (says what
+                differs).
         """
         path = self._path(lane)
         if not path.exists():
             return
-        content = read_checkpoint(path, self.expected)
-        for tensor, saved in zip(lane.ensemble.tensors, content["tensors"], strict=True):
-            tensor.copy_(saved)
-        lane.figures = content["figures"]
+        content = read_checkpoint(path, {**self.expected, "runs at seeds": list(lane.seeds)})
+        _fill(path, lane.ensemble.tensors, content)
+        lane.figures = checked_figures(path, content, (None, *lane.figures.shape[1:]))
+        if not 1 <= lane.epoch <= lane.protocol.epochs:
+            raise CheckpointError(f"{path} holds {lane.epoch} epochs: need 1 to {lane.protocol.epochs}")
 
     def _path(self, lane: Lane) -> Path:
         return self.folder / f"seeds-{'-'.join(map(str, _ends(lane.seeds)))}.ckpt"
@@ -97,15 +109,15 @@ def trained_parameters(
     runs: dict[tuple[str, float | None, int], OrderedDict[str, Tensor]] = {}
     for path in sorted(Path(folder).glob("seeds-*.ckpt")):
         content = read_checkpoint(path)
-        record = json.loads(content["experiment"])
-        del record["data digest"], record["device"]
-        protocol = Settings.from_dict(record)
-        models = content["figures"].shape[2]
-        first = protocol.seeds.index(int(path.stem.split("-")[1]))
-        seeds = protocol.seeds[first : first + models // len(protocol.schemes)]
+        record = dict(content["experiment"])
+        try:
+            seeds = tuple(record.pop("runs at seeds"))
+            del record["data digest"], record["device"]
+            protocol = Settings.from_dict(record)
+        except (KeyError, TypeError, ArgumentError) as error:
+            raise CheckpointError(f"{path} describes no training: {error}") from None
         ensemble = Ensemble(protocol.network, protocol.schemes, seeds, "cpu")
-        for tensor, saved in zip(ensemble.tensors, content["tensors"], strict=True):
-            tensor.copy_(saved)
+        _fill(path, ensemble.tensors, content)
         labels = [(scheme.name, scheme.order, seed) for seed in seeds for scheme in protocol.schemes]
         runs |= {label: ensemble.parameters(model) for model, label in enumerate(labels)}
     if not runs:
@@ -118,13 +130,49 @@ def _ends(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds
 
 
-def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write tensors and text with a checksum, whole or not at all.
+def _fill(path: Path, tensors: Sequence[Tensor], content: Mapping[str, Any]) -> None:
+    """Copy the saved tensors over those of an ensemble; CheckpointError unless they are alike."""
+    saved = content.get("tensors")
+    wanted = [(tensor.shape, tensor.dtype) for tensor in tensors]
+    if not isinstance(saved, list) or [_kind(tensor) for tensor in saved] != wanted:
+        raise CheckpointError(f"{path} holds other parameters than its experiment has; {_AGAIN}")
+    for tensor, value in zip(tensors, saved, strict=True):
+        tensor.copy_(value)
 
-    `content` has the description of its experiment, as JSON, under ``"experiment"``.
+
+def checked_figures(
+    path: str | os.PathLike[str], content: Mapping[str, Any], shape: tuple[int | None, ...]
+) -> Tensor:
+    """Return the figures of a checkpoint, float64 of this shape; None stands for any length.
+
+    Raises:
+        CheckpointError: when they are something else.
+    """
+    figures = content.get("figures")
+    if isinstance(figures, Tensor) and figures.dtype == torch.float64:
+        open_axes = [axis for axis, length in enumerate(shape) if length is None]
+        known = tuple(None if axis in open_axes else length for axis, length in enumerate(figures.shape))
+        if known == shape:
+            return figures
+    raise CheckpointError(f"{path} holds other figures than its experiment has; {_AGAIN}")
+
+
+def _kind(value: Any) -> tuple[torch.Size, torch.dtype] | None:
+    return (value.shape, value.dtype) if isinstance(value, Tensor) else None
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str], described: Mapping[str, Any], content: Mapping[str, Any]
+) -> None:
+    """Write tensors with a checksum, whole or not at all.
+
+    Args:
+        path: of the file.
+        described: what it is the state of, ready for JSON.
+        content: tensors, or lists of tensors, by name.
     """
     buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
+    torch.save({**content, "experiment": json.dumps(dict(described))}, buffer)
     payload = buffer.getvalue()
     with atomic_writer(path) as file:
         file.write(MAGIC + b"\n" + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
@@ -133,21 +181,29 @@ def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -
 def read_checkpoint(
     path: str | os.PathLike[str], expected: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the content of a checkpoint.
+    """Return the content of a checkpoint, with its description under ``"experiment"``.
+
+    Args:
+        path: of the file.
+        expected: what must stand in its description.
 
     Raises:
-        CheckpointError: when its checksum does not hold, or its experiment differs from `expected`.
+        CheckpointError: when it is damaged or of an older format, or differs from `expected`.
     """
     magic, _, rest = Path(path).read_bytes().partition(b"\n")
+    if magic == _OLD:
+        raise CheckpointError(
+            f"{path} is of an older version, which did not note whose runs it holds; {_AGAIN}"
+        )
     checksum, _, payload = rest.partition(b"\n")
     found = hashlib.sha256(payload).hexdigest()
     if magic != MAGIC or found.encode() != checksum:
         raise CheckpointError(
-            f"{path} is truncated or altered: expected sha256 {checksum.decode(errors='replace')!r}, "
-            f"found {found!r}; delete it to train its runs again"
+            f"{path} is truncated or altered: expected sha256 {checksum[:64].decode(errors='replace')!r}, "
+            f"found {found!r}; {_AGAIN}"
         )
-    content = torch.load(io.BytesIO(payload), weights_only=True)
-    described = json.loads(content["experiment"])
+    content = _decoded(path, payload)
+    described = content["experiment"]
     for field, value in (expected or {}).items():
         if described.get(field) != value:
             there = described.get(field)
@@ -156,3 +212,14 @@ def read_checkpoint(
                 "use another folder"
             )
     return content
+
+
+def _decoded(path: str | os.PathLike[str], payload: bytes) -> dict[str, Any]:
+    """The tensors and the description in a payload."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, at bytes that it did not write
+            content = torch.load(io.BytesIO(payload), weights_only=True)
+        return {**content, "experiment": dict(json.loads(content["experiment"]))}
+    except Exception as error:  # torch has no class for it: bytes that it did not write raise nearly any
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}); {_AGAIN}") from None

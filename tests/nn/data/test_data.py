@@ -210,6 +210,61 @@ def test_damaged_cifar10_is_named_and_not_remembered(places, small_cifar10):
         data.load("cifar10")
 
 
+def flip(path, place=-1):
+    """Turn one bit over; size and date stay."""
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize("place", [-1, 200, 20])  # the last byte, the content, the header
+@pytest.mark.parametrize("key", _cifar10.ARRAYS)
+def test_one_flipped_bit_of_a_cached_array_is_found(places, small_cifar10, key, place):
+    put(places / "data/cifar-10-batches-bin", small_cifar10)
+    digest = data.load("cifar10").digest
+    path = places / f"cache/cifar10/{key}.npy"
+    before = path.read_bytes()
+    place = place if place < len(before) else -2
+    flip(path, place)
+    with pytest.raises(DataError, match=rf"{key}.npy is truncated or altered; delete it"):
+        data.verify("cifar10")
+    assert data.load("cifar10").digest == digest  # a use decodes again, and repairs the cache
+    assert path.read_bytes() == before
+    assert data.verify("cifar10") == digest
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"[1, 2]" * 100, None])
+def test_a_cached_array_that_is_none_is_decoded_again(places, small_cifar10, damage):
+    put(places / "data/cifar-10-batches-bin", small_cifar10)
+    digest = data.load("cifar10").digest
+    path = places / "cache/cifar10/test_images.npy"
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    assert data.load("cifar10").digest == digest
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[1]", b"\xff", b"{}"])
+def test_a_damaged_note_of_what_was_verified_costs_a_decoding(places, small_cifar10, damage):
+    put(places / "data/cifar-10-batches-bin", small_cifar10)
+    digest = data.load("cifar10").digest
+    note = places / "cache/cifar10/verified.json"
+    before = note.read_bytes()
+    note.write_bytes(damage)
+    assert data.load("cifar10").digest == digest
+    assert note.read_bytes() == before
+
+
+def test_verify_reads_the_official_files_too(places, small_cifar10):
+    folder = places / "data/cifar-10-batches-bin"
+    put(folder, small_cifar10)
+    data.load("cifar10")
+    flip(folder / "data_batch_3.bin")
+    with pytest.raises(DataError, match=r"data_batch_3\.bin"):
+        data.verify("cifar10")
+
+
 def test_cifar10_works_where_the_cache_cannot_be_written(places, small_cifar10):
     put(places / "data/cifar-10-batches-bin", small_cifar10)
     (places / "cache").write_text("a file where a folder should be")

@@ -12,7 +12,7 @@ from fracrepro.nn import data
 from fracrepro.nn.experiments import CIFAR10, GRADIENT_TAILS, GradientTails, gradient_tails
 from fracrepro.nn.experiments.gradient_tails import FIGURES
 from fracrepro.nn.training import batches
-from fracrepro.nn.training.checkpoints import CheckpointError
+from fracrepro.nn.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from fracrepro.nn.training.network import Network, build_module
 from fracrepro.nn.training.start import initial_parameters
 from fracrepro.nn.training.streams import stream
@@ -86,6 +86,22 @@ def test_a_stopped_measurement_continues(results, tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="truncated or altered"):
         SMALL.run(device="cpu", checkpoint=tmp_path, progress=False)
+
+
+def test_the_figures_of_another_batch_size_are_refused(tmp_path):
+    few = SMALL.replace(steps=1)
+    few.run(device="cpu", checkpoint=tmp_path, progress=False)
+    kept = (tmp_path / "batch-2.ckpt").read_bytes()
+    (tmp_path / "batch-2.ckpt").write_bytes((tmp_path / "batch-16.ckpt").read_bytes())
+    with pytest.raises(CheckpointError, match=r"batch-2.ckpt .*images per step is 16 there and 2 here"):
+        few.run(device="cpu", checkpoint=tmp_path, progress=False)
+    (tmp_path / "batch-2.ckpt").write_bytes(kept)
+    content = read_checkpoint(tmp_path / "batch-2.ckpt")
+    described = content.pop("experiment")
+    for figures in (content["figures"][:0], content["figures"][:, :-1]):
+        write_checkpoint(tmp_path / "batch-2.ckpt", described, {"figures": figures})
+        with pytest.raises(CheckpointError, match=r"batch-2.ckpt holds other figures"):
+            few.run(device="cpu", checkpoint=tmp_path, progress=False)
 
 
 def test_a_diverged_model_has_no_figures_and_leaves_its_neighbours_alone(results):

@@ -2,11 +2,17 @@
 
 import contextlib
 import errno
+import hashlib
+import io
+import json
 import multiprocessing
+import pickle
 import random
+import shutil
 import signal
 import threading
 import time
+import warnings
 
 import pandas as pd
 import pytest
@@ -16,7 +22,7 @@ from fracrepro import files
 from fracrepro.nn import data
 from fracrepro.nn.experiments import DIGITS
 from fracrepro.nn.schemes import make
-from fracrepro.nn.training import train
+from fracrepro.nn.training import checkpoints, train
 from fracrepro.nn.training.checkpoints import CheckpointError, trained_parameters
 from fracrepro.nn.training.lanes import Lane
 from fracrepro.nn.training.network import Network
@@ -182,6 +188,112 @@ def test_ctrl_c_ends_every_lane_and_leaves_the_last_good_state(digits, uninterru
             train(SMALL, digits, checkpoint=tmp_path, interval=0, threads=2)
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
     same(train(SMALL, digits, checkpoint=tmp_path), uninterrupted)
+
+
+@pytest.fixture(scope="module")
+def finished(digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    train(SMALL, digits, checkpoint=folder)
+    return folder
+
+
+@pytest.fixture
+def trained(finished, tmp_path):
+    """The checkpoints of a finished training, in a folder of the test's own."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+
+
+def written(path, content, described=None):
+    """Write a checkpoint whose checksum holds, whatever is in it."""
+    facts = described or json.loads(torch.load(payload(path), weights_only=True)["experiment"])
+    checkpoints.write_checkpoint(path, facts, content)
+
+
+def payload(path):
+    return io.BytesIO(path.read_bytes().split(b"\n", 2)[2])
+
+
+def signed(path, content, magic=checkpoints.MAGIC):
+    path.write_bytes(magic + b"\n" + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def refused(message, digits, tmp_path):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        train(SMALL, digits, checkpoint=tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_checkpoint_of_other_seeds_under_this_name_is_refused(digits, tmp_path, monkeypatch):
+    train(SMALL.replace(seeds=range(4)), digits, checkpoint=tmp_path)
+    (tmp_path / "seeds-0-1.ckpt").write_bytes((tmp_path / "seeds-2-3.ckpt").read_bytes())
+    with pytest.raises(CheckpointError, match=r"runs at seeds is \[2, 3\] there and \[0, 1\] here"):
+        train(SMALL.replace(seeds=range(4)), digits, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: {**c, "figures": c["figures"][:0]}, "holds 0 epochs: need 1 to 12"),
+        (lambda c: {**c, "figures": c["figures"].repeat(2, 1, 1)}, "holds 24 epochs: need 1 to 12"),
+        (lambda c: {**c, "figures": c["figures"][:, :, :1]}, "other figures"),
+        (lambda c: {**c, "figures": c["figures"].float()}, "other figures"),
+        (lambda c: {**c, "figures": c["figures"][0]}, "other figures"),
+        (lambda c: {**c, "figures": "twelve"}, "other figures"),
+        (lambda c: {"tensors": c["tensors"]}, "other figures"),
+        (lambda c: {"figures": c["figures"]}, "other parameters"),
+        (lambda c: {**c, "tensors": c["tensors"][:-1]}, "other parameters"),
+        (lambda c: {**c, "tensors": [t.double() for t in c["tensors"]]}, "other parameters"),
+        (lambda c: {**c, "tensors": [t[..., :1] for t in c["tensors"]]}, "other parameters"),
+        (lambda c: {**c, "tensors": 7}, "other parameters"),
+    ],
+)
+def test_a_valid_checksum_vouches_for_no_content(digits, trained, tmp_path, change, message):
+    path = tmp_path / "seeds-2.ckpt"
+    content = torch.load(payload(path), weights_only=True)
+    written(path, change({key: value for key, value in content.items() if key != "experiment"}))
+    refused(f"seeds-2.ckpt .*{message}", digits, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "zip", "pickle", "code", "text", "list", "no JSON", "null"]
+)
+def test_a_payload_that_is_none_is_one_line(digits, trained, tmp_path, damage):
+    path = tmp_path / "seeds-2.ckpt"
+    whole = payload(path).getvalue()
+
+    def saved(content):
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    class Code:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    signed(
+        path,
+        {
+            "empty": b"",
+            "cut": whole[: len(whole) // 2],
+            "zip": whole[:4] + bytes(1000),
+            "pickle": pickle.dumps({"experiment": "{}"}),
+            "code": pickle.dumps(Code()),
+            "text": b"no tensors\n" * 100,
+            "list": saved([1, 2]),
+            "no JSON": saved({"experiment": "{"}),
+            "null": saved({"experiment": "null"}),
+        }[damage],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a word of torch's would be a second line
+        refused(r"seeds-2.ckpt is damaged \(\w+\); delete it", digits, tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_an_older_version_says_so(digits, trained, tmp_path):
+    path = tmp_path / "seeds-2.ckpt"
+    signed(path, payload(path).getvalue(), b"fracrepro checkpoint 1")
+    refused("seeds-2.ckpt is of an older version, .* delete it", digits, tmp_path)
 
 
 def test_trained_parameters_come_back_by_run(digits, tmp_path):
