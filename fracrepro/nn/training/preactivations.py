@@ -12,16 +12,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
+from scipy import special
 from torch import Tensor
 
 from fracrepro.arguments import integer, integers, real, reals
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.schemes.base import Scheme
+from fracrepro.nn.schemes.base import NormalScheme, Scheme
+from fracrepro.nn.schemes.plan import Slot
 from fracrepro.nn.training.batches import normalize, order
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.gradients import mean_loss
 from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.start import initial_parameters
+from fracrepro.theory.activations import LeakyReLU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +36,7 @@ __all__ = [
     "normal_twin",
     "pre_activations",
     "stable_layers",
+    "start_probabilities",
     "tail_indices",
     "tails_in_training",
 ]
@@ -82,6 +87,41 @@ def pre_activations(
         )
         h = F.leaky_relu(found[-1], network.negative_slope)
     return inputs, found
+
+
+def start_probabilities(
+    network: Network, scheme: NormalScheme, seed: int, image: Tensor, *, factor: float = 1.0
+) -> np.ndarray:
+    r"""Return the pre-activations of one image before training, each through its distribution function.
+
+    Given the input h of a layer they are independent, each the sum of a normal number of standard deviation
+    :math:`\sigma \lVert h \rVert` and a bias uniform within :math:`\pm 1/\sqrt{n_{in}}`.
+    The results are therefore independent and uniform on [0, 1], over all layers.
+
+    Args:
+        network: fully connected.
+        scheme: of the start.
+        seed: of the network.
+        image: normalized, shape (1, channels, height, width).
+        factor: of the standard deviation in the distribution function; other than 1, it is a wrong one.
+
+    Raises:
+        ArgumentError: for a factor outside (0, inf), and a network with convolutions.
+
+    Source:
+        Derived on page 11, section "Pre-activations during training".
+    """
+    factor = real("factor", factor, "(0, inf)")
+    parameters = initial_parameters(network, scheme, seed)
+    inputs, found = pre_activations(network, parameters, image)
+    follows, results = LeakyReLU(network.negative_slope), []
+    for shape, h, z in zip(network.layer_shapes, inputs, found, strict=True):
+        std = factor * scheme.std(Slot(shape, follows)) * float(h.norm())
+        bound = 1 / math.sqrt(shape[1])
+        # The mean of Φ over the interval is a difference of its antiderivative G(x) = xΦ(x) + φ(x).
+        upper, lower = (z.numpy().ravel() + bound) / std, (z.numpy().ravel() - bound) / std
+        results.append((_antiderivative(upper) - _antiderivative(lower)) * std / (2 * bound))
+    return np.concatenate(results)
 
 
 def tail_indices(samples: ArrayLike, top: float = 0.05) -> np.ndarray:
@@ -187,8 +227,9 @@ def normal_twin(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         As many images and neurons.
     """
     centred = values - values.mean(0)
-    mixing = rng.standard_normal((len(values), len(values))) / math.sqrt(len(values))
-    return cast(np.ndarray, values.mean(0) + mixing @ centred)
+    level, vectors = np.linalg.eigh(centred.T @ centred / len(values))
+    root = vectors * np.sqrt(np.maximum(level, 0.0)) @ vectors.T
+    return cast(np.ndarray, values.mean(0) + rng.standard_normal(values.shape) @ root)
 
 
 def tails_in_training(
@@ -216,8 +257,8 @@ def tails_in_training(
 
     Returns:
         One row per batch size, epoch (the start, which all batch sizes share, has 0 for both), seed and
-        layer: the fields of :class:`LayerTails`, ``evi_twin`` (the index of the layer's normal twin, all together) and
-        ``loss`` (mean over the training images). What a diverged network would give is NaN.
+        layer: the fields of :class:`LayerTails`, ``evi_twin`` (`evi_layer` of the normal twin) and ``loss``
+        (mean over the training images). What a diverged network would give is NaN.
 
     Raises:
         ArgumentError: for arguments outside these ranges.
@@ -255,6 +296,11 @@ def tails_in_training(
     return pd.DataFrame(rows)
 
 
+def _antiderivative(x: np.ndarray) -> np.ndarray:
+    """The antiderivative of the normal distribution function that vanishes at minus infinity."""
+    return cast(np.ndarray, x * special.ndtr(x) + np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi))
+
+
 def _row(z: np.ndarray, finite: bool, rng: np.random.Generator) -> dict[str, float]:
     """The tails of a layer and of its twin; NaN where the network has diverged."""
     if not finite or not np.isfinite(z).all():
@@ -267,7 +313,7 @@ def _row(z: np.ndarray, finite: bool, rng: np.random.Generator) -> dict[str, flo
 
 def _excess_kurtosis(values: np.ndarray) -> np.ndarray:
     """The excess kurtosis of every column; that of a constant one is 0."""
-    centred = values - values.mean(0)
-    square = (centred**2).mean(0)
-    ratio = (centred**4).mean(0) / np.where(square > 0, square, 1.0) ** 2
-    return np.where(square > 0, ratio - 3.0, 0.0)
+    squares = (values - values.mean(0)) ** 2
+    variance = squares.mean(0)
+    ratio = (squares**2).mean(0) / np.where(variance > 0, variance, 1.0) ** 2
+    return np.where(variance > 0, ratio - 3.0, 0.0)
