@@ -145,8 +145,9 @@ def test_the_abstract_is_not_said_to_speak_of_gradients_with_infinite_variance()
     assert claims["weights-infinite-variance"].source == "abstract"
     table = (ROOT / "README.md").read_text().partition("<!-- claims -->")[2]
     rows = [row for row in table.splitlines() if "infinite" in row]
-    assert len(rows) == 1
+    assert len(rows) == 2
     assert "weights" in rows[0]
+    assert "Pre-activations" in rows[1]
 
 
 def test_corners_run(tmp_path):
