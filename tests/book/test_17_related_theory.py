@@ -39,7 +39,9 @@ def spread_over_binomial(values):
 def test_the_page_agrees_with_other_routes(book):
     values = book.record(NAME)["values"]
     assert values["law_error"] < 1e-10 < values["law_control"]
-    assert values["death_exact"] == pytest.approx(1 - (1 - 0.5 ** values["law_width"]) ** 20, rel=1e-12)
+    assert values["death_exact"] == pytest.approx(
+        1 - (1 - 0.5 ** values["law_width"]) ** values["death_depth"], rel=1e-12
+    )
     assert values["death_all"] < values["death_share"]
     # Var log R from polygammas: half of log χ²_N, mixed over the live neurons.
     n = np.arange(1, 9)
