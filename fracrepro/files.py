@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from fracrepro.errors import ArgumentError, FracreproError
+from fracrepro.errors import ArgumentError, BusyError
 
 try:
     import fcntl
@@ -29,7 +29,6 @@ except ImportError:  # Windows: nothing is locked there, and nothing swept
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "BusyError",
     "atomic_writer",
     "exchange",
     "file_digest",
@@ -50,10 +49,6 @@ _OF_THE_DISK = (
     errno.EIO,
 )  # reported for a handle, not by name
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-
-
-class BusyError(FracreproError):
-    """Another process does this very work at the moment."""
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def build(project: Project, profile: str) -> None:
         BuildError: when the builder fails, with the end of its output, or when a verdict does not stand.
         MissingPackageError: without the packages that build it.
         ArgumentError: when the folder of the site cannot be written.
-        fracrepro.files.BusyError: when another process builds this book.
+        BusyError: when another process builds this book.
         OSError: when the disk is full, for example; the old site then stays.
     """
     from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath

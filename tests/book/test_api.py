@@ -45,6 +45,7 @@ INTERNAL = {
     "fracrepro.workflow.packages": "behind the command line",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
     "fracrepro.workflow.reference": "behind `fracrepro build`",
+    "fracrepro.workflow.seals": "how records and pages show an edit",
     "fracrepro.workflow.site": "behind `fracrepro build`",
     "fracrepro.workflow.sources": "behind `fracrepro run`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
