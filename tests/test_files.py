@@ -190,7 +190,7 @@ def test_a_name_that_is_too_long_and_a_folder_that_is_none_are_named_as_given(tm
         assert caught.value.filename in (str(path), str(path.parent))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[" * 100_000, b""])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[" * 100_000, b"", b"1" * 9999])
 def test_a_damaged_json_file_is_named(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_bytes(content)
