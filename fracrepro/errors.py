@@ -6,7 +6,7 @@ traceback.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "FracreproError", "MissingPackageError"]
+__all__ = ["ArgumentError", "BusyError", "FracreproError", "MissingPackageError"]
 
 
 class FracreproError(Exception):
@@ -15,6 +15,10 @@ class FracreproError(Exception):
 
 class ArgumentError(FracreproError, ValueError):
     """An argument is refused: the message names it, its value and what is allowed."""
+
+
+class BusyError(FracreproError):
+    """Another process does this very work at the moment; the message names it."""
 
 
 class MissingPackageError(FracreproError, ImportError):

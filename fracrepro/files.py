@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from fracrepro.errors import ArgumentError, FracreproError
+from fracrepro.errors import ArgumentError, BusyError
 
 try:
     import fcntl
@@ -29,7 +29,7 @@ except ImportError:  # Windows: nothing is locked there, and nothing swept
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
-    "BusyError",
+    "DISK_ERRORS",
     "atomic_writer",
     "exchange",
     "file_digest",
@@ -43,17 +43,9 @@ __all__ = [
 ]
 
 _RANDOM = "[a-z0-9_]{8}"  # what tempfile puts into a name
-_OF_THE_DISK = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-)  # reported for a handle, not by name
+#: Errors of a disk, not of a name; the system reports them for an open file, which has none.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-
-
-class BusyError(FracreproError):
-    """Another process does this very work at the moment."""
 
 
 @contextlib.contextmanager
@@ -105,7 +97,7 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         ours = str(error.filename or "").startswith(str(path.parent / f".{path.name}."))
-        if ours or (error.filename is None and error.errno in _OF_THE_DISK):
+        if ours or (error.filename is None and error.errno in DISK_ERRORS):
             error.filename, error.filename2 = str(path), None
         raise
 
@@ -275,9 +267,10 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         ArgumentError: when it holds something else; names it.
         OSError: when it cannot be read.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, or too deep
         raise ArgumentError(f"{path}: not valid JSON: {str(error).splitlines()[0]}") from None
 
 

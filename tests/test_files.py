@@ -119,7 +119,7 @@ def test_a_lock_names_its_holder_and_goes_with_it(tmp_path):
     path = tmp_path / "folder" / ".lock"
     holder = inside(f"files.lock({str(path)!r}, 'the work')")
     with (
-        pytest.raises(files.BusyError, match=rf"^the work: process {holder.pid} on .* since 2"),
+        pytest.raises(errors.BusyError, match=rf"^the work: process {holder.pid} on .* since 2"),
         files.lock(path, "the work"),
     ):
         pytest.fail("two hold it")
@@ -137,10 +137,10 @@ def test_one_process_at_a_time_gets_a_lock(tmp_path):
         count.write_text("0")
         lines = [
             "import contextlib, pathlib, time",
-            "from fracrepro import files",
+            "from fracrepro import errors, files",
             f"count, done = pathlib.Path({str(count)!r}), 0",
             "while done < 40:",
-            f"    with contextlib.suppress(files.BusyError), {guard}:",
+            f"    with contextlib.suppress(errors.BusyError), {guard}:",
             "        n = int(count.read_text() or 0)",
             "        time.sleep(0.001)",
             "        count.write_text(str(n + 1))",
@@ -190,7 +190,7 @@ def test_a_name_that_is_too_long_and_a_folder_that_is_none_are_named_as_given(tm
         assert caught.value.filename in (str(path), str(path.parent))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[" * 100_000, b""])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[" * 100_000, b"", b"1" * 9999])
 def test_a_damaged_json_file_is_named(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_bytes(content)

@@ -124,7 +124,7 @@ def parse_notebook(text: str, name: str) -> dict[str, Any]:
     """
     try:
         notebook = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, or too deep
         raise ArgumentError(f"notebook {name}: not valid JSON: {error}") from None
     if not isinstance(notebook, dict) or not {"cells", "metadata"} <= notebook.keys():
         raise ArgumentError(f"notebook {name}: need a notebook of format 4, with cells and metadata")

@@ -45,7 +45,7 @@ def run(
     Raises:
         ArgumentError: when the folder holds the record of other settings, and as that method, which also
             raises DataError, CheckpointError and OSError.
-        fracrepro.files.BusyError: when another process records this experiment there.
+        BusyError: when another process records this experiment there.
     """
     from fracrepro.nn import data
 

@@ -77,9 +77,8 @@ def install_mathjax(project: Project) -> None:
     for name in _MATHJAX_FILES:
         wanted = source / name
         for path in sorted(wanted.rglob("*")) if wanted.is_dir() else [wanted]:
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, copy)
+            with files.atomic_writer(target / path.relative_to(source)) as copy:
+                copy.write(path.read_bytes())
 
 
 def write_ledger(project: Project, profile: str) -> None:
@@ -107,7 +106,7 @@ def build(project: Project, profile: str) -> None:
         BuildError: when the builder fails, with the end of its output, or when a verdict does not stand.
         MissingPackageError: without the packages that build it.
         ArgumentError: when the folder of the site cannot be written.
-        fracrepro.files.BusyError: when another process builds this book.
+        BusyError: when another process builds this book.
         OSError: when the disk is full, for example; the old site then stays.
     """
     from fracrepro.workflow import numerics_table  # here, because only a build needs mpmath
@@ -139,9 +138,9 @@ def _built(project: Project, folder: Path) -> Path:
     built = folder / "_build" / "html"
     if result.returncode or not (built / "index.html").is_file():
         said = result.stdout + result.stderr
-        if disk := _OS_ERROR.search(said):
-            code = int(disk[1])
-            raise OSError(code, os.strerror(code), disk[2] or str(folder))
+        disk = _OS_ERROR.search(said)
+        if disk and int(disk[1]) in files.DISK_ERRORS:
+            raise OSError(int(disk[1]), os.strerror(int(disk[1])), disk[2] or str(folder))
         raise BuildError(f"jupyter-book failed ({result.returncode}):\n{_tail(said)}")
     return built
 

@@ -48,6 +48,7 @@ INTERNAL = {
     "fracrepro.workflow.pages": "the form of a page in the book",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
     "fracrepro.workflow.reference": "behind `fracrepro build`",
+    "fracrepro.workflow.seals": "how records and pages show an edit",
     "fracrepro.workflow.site": "behind `fracrepro build`",
     "fracrepro.workflow.sources": "behind `fracrepro run`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",

@@ -244,6 +244,12 @@ def test_a_disk_that_is_full_for_the_builder_is_an_error_of_the_disk(root):
     assert shown(root) == ["old", "old"]
 
 
+def test_a_complaint_of_the_builder_about_another_file_is_no_error_of_the_disk(root):
+    said = build(root, FAKE_TROUBLE="WARNING: [Errno 2] No such file or directory: 'x'").communicate()[1]
+    assert "BuildError: jupyter-book failed (1):" in said
+    assert "WARNING: [Errno 2] No such file" in said
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
