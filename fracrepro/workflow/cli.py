@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,28 @@ from fracrepro.workflow.project import Project
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
 _FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
 _JOBS = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Notebooks side by side [default: one a core]."
+    "--jobs", type=click.IntRange(min=1), help="Processes side by side [default: one a core]."
 )
 _SCHEDULER = click.option(
-    "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running Dask scheduler, such as tcp://host:8786 [default: $FRACREPRO_SCHEDULER].",
 )
+_WORKER_TIMEOUT = click.option(
+    "--worker-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a scheduler may have no worker.",
+)
+
+
+def _engine(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where its work is done."""
+    for option in (_WORKER_TIMEOUT, _SCHEDULER, _JOBS):
+        command = option(command)
+    return command
 
 
 class _OneLineErrors(click.Group):
@@ -86,29 +104,19 @@ def list_command() -> None:
 @click.option(
     "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Write there, not into the book."
 )
-@_JOBS
-@_SCHEDULER
+@_engine
 @_FORCE
 def run(
     names: tuple[str, ...],
     profile: str,
     pairs: tuple[tuple[str, str], ...],
     output_dir: Path | None,
-    jobs: int | None,
-    scheduler: str | None,
-    force: bool,
+    **options: Any,
 ) -> None:
     """Execute notebooks (default: all) that have changed since their last run."""
     if pairs and not names:
         raise ArgumentError("-p sets a parameter of named notebooks: name at least one")
-    options = {
-        "overrides": dict(pairs),
-        "output": output_dir,
-        "jobs": jobs,
-        "scheduler": scheduler,
-        "force": force,
-    }
-    _run(Project.find(), names, profile=profile, **options)
+    _run(Project.find(), names, profile=profile, overrides=dict(pairs), output=output_dir, **options)
 
 
 def _run(project: Project, names: tuple[str, ...] | list[str], **options: Any) -> None:
@@ -134,15 +142,14 @@ def _run(project: Project, names: tuple[str, ...] | list[str], **options: Any) -
 
 @main.command()
 @_PROFILE
-@_JOBS
-@_SCHEDULER
+@_engine
 @_FORCE
-def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) -> None:
+def build(profile: str, **options: Any) -> None:
     """Execute what has changed, then build the book into _build/html."""
     from fracrepro.workflow import site
 
     project = Project.find()
-    _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
+    _run(project, site.toc_notebooks(project), profile=profile, **options)
     try:
         site.build(project, profile)
     except site.BuildError as error:
