@@ -6,6 +6,7 @@ import logging
 import queue
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,6 @@ def _quiet() -> Iterator[None]:
 
 def run(
     jobs: Sequence[Job],
-    names: Sequence[str],
-    resources: Sequence[Mapping[str, float]],
-    *,
     address: str,
     timeout: float,
 ) -> Iterator[tuple[int, Reply] | None]:
@@ -87,9 +85,7 @@ def run(
     Whoever stops iterating cancels the rest; kernels on the workers are killed, long tasks asked to stop.
 
     Args:
-        jobs: what to do.
-        names: for people who look at the scheduler.
-        resources: what the worker of each job must offer, such as ``{"GPU": 1}``.
+        jobs: what to do; what the caller appends between two replies is done too.
         address: of the scheduler.
         timeout: so many seconds without any worker for what is left are the end.
 
@@ -100,7 +96,7 @@ def run(
     """
     with connect(address) as client:
         crew = _Crew(client, address, timeout)
-        crew.wait([resources[index] for index in range(len(jobs))])
+        crew.wait([job.resources for job in jobs])
         crew.refuse_other_code()
         replies: queue.SimpleQueue[tuple[int, Future]] = queue.SimpleQueue()
         futures: dict[int, Future] = {}
@@ -111,8 +107,8 @@ def run(
                 futures[index] = future = client.submit(
                     worker.call,
                     job,
-                    key=f"{names[index]}-{index}-{job.run}-{time.monotonic_ns()}",
-                    resources=dict(resources[index]),
+                    key=f"{job.name}-{index}-{job.run}-{time.monotonic_ns()}",
+                    resources=dict(job.resources),
                     workers=None if where is None else [where],
                     allow_other_workers=where is not None,
                     pure=False,
@@ -122,7 +118,7 @@ def run(
         def listen(index: int, future: Future) -> None:
             future.add_done_callback(lambda done: replies.put((index, done)))
 
-        deliveries = [0] * len(jobs)
+        deliveries, known = Counter[int](), len(jobs)
         try:
             for index in range(len(jobs)):
                 submit(index)
@@ -130,7 +126,7 @@ def run(
                 try:
                     index, future = replies.get(timeout=TICK)
                 except queue.Empty:
-                    crew.check([resources[index] for index in futures])
+                    crew.check([jobs[index].resources for index in futures])
                     yield None
                     continue
                 reply = _reply(future, crew)
@@ -149,6 +145,9 @@ def run(
                     raise reply.error
                 del futures[index]
                 yield index, reply
+                for index in range(known, len(jobs)):
+                    submit(index)
+                known = len(jobs)
         except BaseException:  # an interruption, or a caller who stops: nobody waits for the rest
             _abandon(client, list(futures.values()), jobs[0].run)
             raise

@@ -166,7 +166,7 @@ class Engine:
     def run(
         self,
         tasks: Sequence[Task],
-        done: Callable[[Result], None] | None = None,
+        done: Callable[[Result], Task | None] | None = None,
         *,
         unit: str = "task",
     ) -> list[Result]:
@@ -177,6 +177,7 @@ class Engine:
         Args:
             tasks: what to do.
             done: is called here with each result as it comes, whatever the order; it may store it.
+                A task that it returns goes on where this one ended, and its result takes the place.
             unit: the word for a task beside the bar.
 
         Raises:
@@ -190,9 +191,11 @@ class Engine:
         results: dict[int, Result] = {}
         if not tasks:
             return []
+        work, places, make = list(tasks), list(range(len(tasks))), _job_maker(bool(self.address))
+        jobs = [make(task) for task in work]
         quiet = None if self.progress is None else not self.progress
         bar = tqdm(total=len(tasks), unit=unit, disable=quiet, file=sys.stderr)
-        with bar, interruptions.heeded() as check, closing(self._replies(tasks)) as replies:
+        with bar, interruptions.heeded() as check, closing(self._replies(jobs)) as replies:
             for item in replies:
                 check()
                 if item is None:
@@ -200,12 +203,17 @@ class Engine:
                 index, reply = item
                 if isinstance(reply.error, OtherCodeError):
                     raise reply.error
-                results[index] = result = _result(tasks[index], reply)
+                result = _result(work[index], reply)
+                further = None if done is None else done(result)
+                if further is not None:
+                    work.append(further)
+                    jobs.append(make(further))
+                    places.append(places[index])
+                    continue
+                results[places[index]] = result
                 bar.set_postfix_str(result.task.name, refresh=False)
                 bar.update()
-                if done is not None:
-                    done(result)
-        return [results[index] for index in range(len(tasks))]
+        return [results[place] for place in range(len(tasks))]
 
     def map(
         self, function: Callable[..., Any], items: Sequence[Any], *fixed: Any, unit: str = "item"
@@ -259,18 +267,16 @@ class Engine:
         ]
         return np.concatenate(values(self.run(tasks, unit="block")))
 
-    def _replies(self, tasks: Sequence[Task]) -> Generator[tuple[int, Reply] | None, None, None]:
-        """The replies of the backend that fits."""
-        address, workers = self.address, self.workers(len(tasks))
-        jobs = _jobs(tasks, remote=bool(address))
+    def _replies(self, jobs: list[Job]) -> Generator[tuple[int, Reply] | None, None, None]:
+        """The replies of the backend that fits; the list may grow meanwhile."""
+        address, workers = self.address, self.workers(len(jobs))
         if address:
-            names = [_plain(task.name) for task in tasks]
-            resources = [task.resources for task in tasks]
-            yield from cluster.run(jobs, names, resources, address=address, timeout=self.worker_timeout)
+            yield from cluster.run(jobs, address, self.worker_timeout)
         elif workers == 1:
-            yield from ((index, worker.call(job)) for index, job in enumerate(jobs))
+            for index, job in enumerate(jobs):  # also those that come while it runs
+                yield index, worker.call(job)
         else:
-            gpus = _gpus() if any("GPU" in task.resources for task in tasks) else 0
+            gpus = _gpus() if any("GPU" in job.resources for job in jobs) else 0
             yield from pool.run(jobs, min(workers, gpus or workers), self.retries, gpus)
 
 
@@ -302,9 +308,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _jobs(tasks: Sequence[Task], remote: bool) -> list[Job]:
+def _job_maker(remote: bool) -> Callable[[Task], Job]:
+    """What turns the tasks of one call into jobs."""
     package, run = worker.LOADED, uuid.uuid4().hex
-    return [Job(task.function, task.arguments, task.data, package, run, remote) for task in tasks]
+
+    def make(task: Task) -> Job:
+        name = _plain(task.name)
+        return Job(task.function, task.arguments, task.data, package, run, name, task.resources, remote)
+
+    return make
 
 
 def _result(task: Task, reply: Reply) -> Result:

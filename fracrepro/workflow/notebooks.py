@@ -52,8 +52,21 @@ class Run:
         return same and sources.unchanged(found.get("modules", {}), sources.source_digests())
 
 
-def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
+def plan(
+    project: Project,
+    name: str,
+    profile: str,
+    overrides: Mapping[str, Any] | None = None,
+    digests: dict[str, str] | None = None,
+) -> Run:
     """Settle a notebook's parameters and its content hash.
+
+    Args:
+        project: where the notebook is.
+        name: which one.
+        profile: a name in `notebooks/profiles.yml`.
+        overrides: parameters in place of the profile's, as text or values.
+        digests: of data sets that are known already, by name; what is read here is added.
 
     Raises:
         ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed.
@@ -69,7 +82,7 @@ def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any]
     except ArgumentError as error:
         raise ArgumentError(f"{name}: {error}") from None
     uses = notebook["metadata"].get("fracrepro", {})
-    data, recorded = _data(values, uses.get("data_parameters", [])), tuple(uses.get("recorded", []))
+    data, recorded = _data(values, uses.get("data_parameters", []), digests), tuple(uses.get("recorded", []))
     parts = [
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),
@@ -87,13 +100,17 @@ def _recorded_parts(project: Project, experiments: Sequence[str]) -> Iterator[tu
             yield str(path.name), path.read_bytes() if path.is_file() else b"absent"
 
 
-def _data(values: Mapping[str, Any], names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _data(
+    values: Mapping[str, Any], names: Sequence[str], digests: dict[str, str] | None
+) -> tuple[tuple[str, str], ...]:
     """The content hash of each data set that a parameter names: other images mean another run."""
-    if not names:
-        return ()
-    from fracrepro.nn import data
+    digests = {} if digests is None else digests
+    for name in names:
+        if values[name] not in digests:
+            from fracrepro.nn import data
 
-    return tuple((values[name], data.load(values[name]).digest) for name in names)
+            digests[values[name]] = data.load(values[name]).digest
+    return tuple((values[name], digests[values[name]]) for name in names)
 
 
 def run(
@@ -139,6 +156,8 @@ def execute_all(
     runs: Sequence[Run],
     engine: Engine,
     done: Callable[[Run, Outcome], None],
+    *,
+    labels: Sequence[str] | None = None,
     unit: str = "notebook",
 ) -> list[Outcome]:
     """Execute planned runs on the engine and return their outcomes, in their order.
@@ -150,12 +169,14 @@ def execute_all(
         runs: what to do; a notebook may come several times, with other parameters.
         engine: where.
         done: is called with each outcome as it comes.
+        labels: the name of each run in the progress; None takes those of the notebooks.
         unit: the word for one of them beside the bar.
 
     Raises:
         Exception: what no notebook may raise, after all have ended; and as `Engine.run`.
     """
-    tasks = [_work(project, item) for item in runs]
+    names = labels or [item.name for item in runs]
+    tasks = [_work(project, item, name) for item, name in zip(runs, names, strict=True)]
     items = {id(task): item for task, item in zip(tasks, runs, strict=True)}
 
     def store(result: Result) -> None:
@@ -169,7 +190,7 @@ def execute_all(
     return [_outcome(item, result) for item, result in zip(runs, results, strict=True)]
 
 
-def _work(project: Project, item: Run) -> Work:
+def _work(project: Project, item: Run, label: str) -> Work:
     """The run as a task of the engine."""
     paths = [project.recorded / f"{name}{end}" for name in item.recorded for end in (".csv", ".json")]
     read = [project.profiles, *(path for path in paths if path.is_file())]
@@ -182,7 +203,7 @@ def _work(project: Project, item: Run) -> Work:
         facts={"profile": item.profile, "digest": item.digest},
         files={path.relative_to(project.root).as_posix(): path.read_text() for path in read},
     )
-    return Work(item.name, execute, (task,), data=item.data, identity=item.digest)
+    return Work(label, execute, (task,), data=item.data, identity=item.digest)
 
 
 def _outcome(item: Run, result: Result) -> Outcome:

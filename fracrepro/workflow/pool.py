@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -86,17 +86,18 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
     Whoever stops iterating ends the workers and all that they have started.
 
     Args:
-        jobs: what to do.
+        jobs: what to do; what the caller appends between two replies is done too.
         workers: how many processes.
         retries: how often a job is tried again after the death of its process.
         gpus: when positive, each process sees one of so many devices.
     """
     resource_tracker.ensure_running()  # now, because its start unblocks the signals that are blocked below
-    due, deaths = deque(range(len(jobs))), [0] * len(jobs)
+    due, deaths = deque(range(len(jobs))), Counter[int]()
+    known = len(jobs)
     crew: list[Worker] = []
 
     def feed(place: int) -> None:
-        if not due:
+        if not due or crew[place].index is not None:
             return
         if not crew[place].process.is_alive():
             crew[place].end()
@@ -126,6 +127,10 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
                 feed(place)
                 if reply is not None:
                     yield index, reply
+            due.extend(range(known, len(jobs)))
+            known = len(jobs)
+            for place in range(len(crew)):
+                feed(place)
     finally:
         with interruptions.blocked():
             for worker in crew:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fracrepro.nn.experiments.base import Experiment
+    from fracrepro.workflow.engine import Engine
 
 
 def run(
@@ -28,6 +29,7 @@ def run(
     device: str = "auto",
     interval: float = 300.0,
     progress: bool | None = None,
+    engine: Engine | None = None,
 ) -> pd.DataFrame:
     """Carry out an experiment and write `folder`/NAME.csv and NAME.json; continue an interrupted call.
 
@@ -37,6 +39,7 @@ def run(
         experiment: what to do.
         folder: where the record goes.
         device: as in `fracrepro.nn.experiments.base.Experiment.run`, as are `interval` and `progress`.
+        engine: where its pieces are done; None keeps all in this process.
 
     Returns:
         The results.
@@ -55,9 +58,14 @@ def run(
     commit, package = _commit(), provenance.package_digest()
     started, clock = datetime.now(UTC), time.perf_counter()
     resumed = checkpoints.is_dir()
-    results = experiment.run(
-        images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
-    )
+    if engine is None:
+        results = experiment.run(
+            images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
+        )
+    else:
+        from fracrepro.workflow import trainings  # a bare machine trains without it
+
+        results = trainings.run(experiment, images, checkpoints, engine, device=device, interval=interval)
     text = results.to_csv(index=False, lineterminator="\n")
     record = {
         "experiment": name,

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -46,6 +46,8 @@ class Job:
         data: name and digest of each data set that must be there.
         package: the digest of the caller's code.
         run: the call of the engine.
+        name: for people who look at a scheduler.
+        resources: what the worker must offer, such as ``{"GPU": 1}``.
         remote: whether this may be another machine, where the data have to be looked for.
     """
 
@@ -54,6 +56,8 @@ class Job:
     data: tuple[tuple[str, str], ...]
     package: str
     run: str
+    name: str = ""
+    resources: Mapping[str, float] = field(default_factory=dict)
     remote: bool = False
 
 

@@ -30,6 +30,7 @@ INTERNAL = {
     "fracrepro.nn.data.download": "how a file is downloaded",
     "fracrepro.nn.tracing": "how `initialize_` finds what follows a layer; its page explains it",
     "fracrepro.nn.training.graphs": "how many runs train at once",
+    "fracrepro.nn.training.pieces": "how a training is spread over workers",
     "fracrepro.nn.training.lanes": "how many runs train at once",
     "fracrepro.nn.training.streams": "how a seed makes streams",
     "fracrepro.files": "how files are written",
@@ -52,6 +53,10 @@ INTERNAL = {
     "fracrepro.workflow.reference": "behind `fracrepro build`",
     "fracrepro.workflow.site": "behind `fracrepro build`",
     "fracrepro.workflow.sources": "behind `fracrepro run`",
+    "fracrepro.workflow.sweepfile": "behind `fracrepro sweep`",
+    "fracrepro.workflow.sweeps": "behind `fracrepro run --sweep`",
+    "fracrepro.workflow.trainings": "behind `fracrepro train --jobs`",
+    "fracrepro.workflow.work": "behind the command line",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }
 

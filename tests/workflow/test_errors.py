@@ -37,6 +37,7 @@ BARE = {
     "schemes": ([], "error: pandas is not installed: pip install 'fracrepro[nn]'"),
     "new-page": (["Bad-Name"], "error: name = 'Bad-Name': need lower-case words joined by underscores"),
     "run": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
+    "sweep": (["x.yml"], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "train": (["digits", "--profile", "quick"], "error: torch is not installed: pip install 'fracrepro[nn]'"),
 }
 

@@ -66,7 +66,7 @@ class Checkpoints:
             "figures": lane.figures,
             "tensors": [tensor.cpu() for tensor in lane.ensemble.tensors],
         }
-        write_checkpoint(self._path(lane), content)
+        write_checkpoint(self.path(lane), content)
 
     def restore(self, lane: Lane) -> None:
         """Bring a fresh lane to its last checkpoint, if there is one.
@@ -74,7 +74,7 @@ class Checkpoints:
         Raises:
             CheckpointError: when the file is damaged, or was made by another experiment (says what differs).
         """
-        path = self._path(lane)
+        path = self.path(lane)
         if not path.exists():
             return
         content = read_checkpoint(path, self.expected)
@@ -82,7 +82,8 @@ class Checkpoints:
             tensor.copy_(saved)
         lane.figures = content["figures"]
 
-    def _path(self, lane: Lane) -> Path:
+    def path(self, lane: Lane) -> Path:
+        """The file of a lane."""
         return self.folder / f"seeds-{'-'.join(map(str, _ends(lane.seeds)))}.ckpt"
 
 
