@@ -331,9 +331,11 @@ def new_page_command(name: str) -> None:
 
 
 @main.command()
-def doctor() -> None:
-    """Say what is installed, what is missing, and how to get it."""
-    from fracrepro.workflow.doctor import examine
+@_SCHEDULER
+@_WORKER_TIMEOUT
+def doctor(scheduler: str | None, worker_timeout: float) -> None:
+    """Say what is installed, what is missing, and how to get it; or what a scheduler's workers have."""
+    from fracrepro.workflow.doctor import examine, examine_workers
 
-    for finding in examine():
+    for finding in examine_workers(scheduler, worker_timeout) if scheduler else examine():
         click.echo(str(finding))

@@ -7,7 +7,7 @@ import queue
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_TIMEOUT = 10.0  # seconds
-ANSWER_TIMEOUT = 60.0  # seconds; a worker that imports torch for the first time answers late
+ANSWER_TIMEOUT = 60.0  # seconds
+FACTS_TIMEOUT = 300.0  # seconds; for what needs torch, and all data sets read
 DELIVERIES = 3  # of a data set for one job, whose worker may die or be another one each time
 
 
@@ -153,6 +154,26 @@ def run(
             raise
 
 
+def examine(address: str, timeout: float) -> dict[str, Any]:
+    """Return what each worker of a scheduler is and has, by address; an exception where it cannot say it.
+
+    Raises:
+        ArgumentError: where no scheduler answers.
+        SchedulerError: when no worker comes in time, or one gives no answer.
+    """
+    with connect(address) as client:
+        crew = _Crew(client, address, timeout)
+        crew.wait([{}])
+        known = crew.workers()
+        with crew.talking():
+            found = _ask(client, worker.facts, FACTS_TIMEOUT)
+    for where, facts in found.items():
+        if isinstance(facts, dict):
+            facts["threads"] = known.get(where, {}).get("nthreads", 1)
+            facts["resources"] = known.get(where, {}).get("resources") or {}
+    return found
+
+
 class _Crew:
     """The workers of a scheduler, watched: without any for the work, waiting has an end."""
 
@@ -212,7 +233,7 @@ class _Crew:
         """Raise OtherCodeError when a worker has not this code; its address and name stand in the message."""
         own = provenance.package_digest()
         with self.talking():
-            found = facts_of_workers(self.client)
+            found = _ask(self.client, worker.identity)
         for address, facts in found.items():
             if isinstance(facts, Exception):
                 raise OtherCodeError(f"the worker at {address} has no fracrepro of this version: {facts}")
@@ -235,11 +256,9 @@ def _unmet(wanted: Sequence[Mapping[str, float]], workers: Mapping[str, Mapping[
     return best
 
 
-def facts_of_workers(client: Client, with_data: bool = False) -> dict[str, Any]:
-    """What each worker says of itself by address, or the exception where it cannot say it."""
-    return client.sync(
-        client._run, worker.facts, with_data, on_error="return", callback_timeout=ANSWER_TIMEOUT
-    )
+def _ask(client: Client, question: Callable[[], Any], timeout: float = ANSWER_TIMEOUT) -> dict[str, Any]:
+    """The answer of each worker by address, or the exception where it cannot answer."""
+    return client.sync(client._run, question, on_error="return", callback_timeout=timeout)
 
 
 def _reply(future: Future, crew: _Crew) -> Reply | None:

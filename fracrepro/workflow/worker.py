@@ -180,19 +180,26 @@ def forget_data() -> None:
     dataset.cache_clear()
 
 
-def facts(with_data: bool = False) -> dict[str, Any]:
-    """Say what this process is and has, for whoever compares workers.
-
-    Args:
-        with_data: whether to read the data sets, so that it is their content that is compared.
-    """
-    from fracrepro.nn import data
-
-    found = {item["name"]: item["where"] for item in data.status()} if with_data else {}
+def identity() -> dict[str, str]:
+    """Say who this process is and which code it has, without importing anything that takes time."""
     edited = provenance.package_digest() != LOADED
     return {
         "name": f"{socket.gethostname()}:{os.getpid()}",
         "package": f"{LOADED}, edited since it started" if edited else LOADED,
+    }
+
+
+def facts() -> dict[str, Any]:
+    """Say what this process is and has, the content of the data sets included, to compare it with others.
+
+    Raises:
+        fracrepro.nn.data.DataError: when a data set is there and damaged.
+    """
+    from fracrepro.nn import data
+
+    found = {item["name"]: item["where"] for item in data.status()}
+    return {
+        **identity(),
         "versions": provenance.versions(),
         "cores": os.cpu_count() or 1,
         "device": device_name(),
