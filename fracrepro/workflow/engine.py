@@ -314,7 +314,8 @@ def _job_maker(remote: bool) -> Callable[[Task], Job]:
 
     def make(task: Task) -> Job:
         name = _plain(task.name)
-        return Job(task.function, task.arguments, task.data, package, run, name, task.resources, remote)
+        wanted = {resource: n for resource, n in task.resources.items() if n > 0}
+        return Job(task.function, task.arguments, task.data, package, run, name, wanted, remote)
 
     return make
 

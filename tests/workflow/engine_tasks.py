@@ -8,13 +8,20 @@ from pathlib import Path
 import numpy as np
 
 
-def square(x, delay=0.0, folder=None):
-    """Later items end earlier, and each leaves a mark of having been computed."""
-    time.sleep(max(0.0, delay - x * delay / 8))
-    if folder is not None:
-        with open(Path(folder) / str(x), "a") as file:
-            file.write("x")
+def square(x):
     return x * x
+
+
+def waits_for(x, folder):
+    """Item 0 ends after item 1, whichever starts first."""
+    mark, deadline = Path(folder) / "one", time.monotonic() + 60
+    if x:
+        mark.write_text("")
+    while not mark.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0 if x else 0.5)
+    return x
 
 
 def matrix(n, size=300):
