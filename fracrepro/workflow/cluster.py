@@ -39,11 +39,10 @@ def connect(address: str) -> Iterator[Client]:
         ArgumentError: where nobody answers, or where it is no address.
     """
     import dask
-    from distributed import Client
 
     with _quiet(), dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT:g}s"}):
         try:
-            client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            client = _client(address)
         except Exception as error:  # nobody listens, no address at all, no certificate: Dask has many words
             words = str(error).partition("\n")[0] or type(error).__name__
             raise ArgumentError(
@@ -55,6 +54,19 @@ def connect(address: str) -> Iterator[Client]:
         finally:
             with suppress(Exception):  # the scheduler may be gone
                 client.close(timeout=2)
+
+
+def _client(address: str, attempts: int = 3) -> Client:
+    """Connect; a busy scheduler may greet with two messages at once, of which Dask asserts that it is one."""
+    from distributed import Client
+
+    while True:
+        attempts -= 1
+        try:
+            return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        except AssertionError:
+            if not attempts:
+                raise
 
 
 @contextmanager
