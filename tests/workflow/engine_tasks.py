@@ -81,3 +81,12 @@ def nested(x):
 
 def count(state, limit):
     return state + 1
+
+
+def train_and_die_once(piece, state, *rest):
+    """Train as usual, but let the worker die once in the middle of each lane."""
+    from fracrepro.workflow import trainings
+
+    if state is not None and state.epoch == 1:
+        dies_once(f"{piece.name}", os.environ["ENGINE_TASKS_FOLDER"])
+    return trainings.train_piece(piece, state, *rest)
