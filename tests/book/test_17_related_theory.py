@@ -51,7 +51,7 @@ def test_the_page_agrees_with_other_routes(book):
     assert values["spread_narrow"] == pytest.approx(4 * variance, rel=1e-12)
     assert values["spread_eight"] == pytest.approx(8 * variance / 1.25, rel=1e-12)
     assert values["spread_narrow"] > 1.5 * values["spread_wide"]  # the same sum of reciprocal widths
-    # One layer of width 1 and two of width 2, where there are live neurons 1 and 2 with probabilities 2/3 and 1/3.
+    # One layer of width 1 and two of width 2, where 1 or 2 neurons live with probabilities 2/3 and 1/3.
     narrow = (2 * special.polygamma(1, 0.5) + special.polygamma(1, 1)) / 3 + 8 / 9 * math.log(2) ** 2
     ratio = 2 * narrow / special.polygamma(1, 0.5)
     assert values["equal_sums_ratio"] == pytest.approx(ratio, rel=1e-12)
