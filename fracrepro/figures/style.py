@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.legend import Legend
+
+#: No bounds.
+EVERYWHERE = (-math.inf, math.inf)
 
 
 def use_style() -> None:
@@ -38,7 +44,14 @@ def use_style() -> None:
 
 
 def points_with_intervals(
-    axes: Axes, x: Any, estimate: Any, half_width: Any, *, fmt: str = "o", **style: Any
+    axes: Axes,
+    x: Any,
+    estimate: Any,
+    half_width: Any,
+    *,
+    fmt: str = "o",
+    within: tuple[float, float] = EVERYWHERE,
+    **style: Any,
 ) -> None:
     """Draw a simulation as points with intervals, so that theory can be a line on the same axes.
 
@@ -46,8 +59,97 @@ def points_with_intervals(
         axes: where to draw.
         x: places of the points.
         estimate: their heights.
-        half_width: half the length of each interval.
+        half_width: half the length of each interval; two rows are lengths below and above.
         fmt: the mark, as in ``Axes.errorbar``.
+        within: the possible range, (0, 1) for a probability; no interval reaches out of it.
         style: anything else that ``Axes.errorbar`` takes.
     """
-    axes.errorbar(x, estimate, yerr=half_width, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
+    import numpy as np
+
+    estimate = np.atleast_1d(np.asarray(estimate, dtype=float))
+    down, up = np.broadcast_to(np.asarray(half_width, dtype=float), (2, *estimate.shape))
+    low, high = np.clip(estimate - down, *within), np.clip(estimate + up, *within)
+    reach = np.maximum([estimate - low, high - estimate], 0)
+    axes.errorbar(x, estimate, yerr=reach, fmt=fmt, markersize=4, capsize=2, linewidth=1.2, **style)
+
+
+def band(
+    axes: Axes, x: Any, low: Any, high: Any, *, within: tuple[float, float] = EVERYWHERE, **style: Any
+) -> None:
+    """Shade between two curves, but not outside the possible range.
+
+    Args:
+        axes: where to draw.
+        x: places.
+        low: the lower curve.
+        high: the upper curve.
+        within: the possible range: (0, 1) for shares and probabilities, (0, inf) for losses and norms.
+        style: anything else that ``Axes.fill_between`` takes.
+    """
+    import numpy as np
+
+    axes.fill_between(
+        x, np.clip(low, *within), np.clip(high, *within), **{"alpha": 0.2, "linewidth": 0, **style}
+    )
+
+
+def scheme_style(name: str) -> dict[str, str]:
+    """Return colour and label of a scheme, the same in every figure, as keywords of a plot.
+
+    >>> scheme_style("kaiming")["label"]
+    'Kaiming'
+    """
+    from fracrepro.nn import schemes
+
+    kind = schemes.get(name)
+    return {"color": kind.colour, "label": kind.label}
+
+
+def order_style(s: float) -> dict[str, str]:
+    """Return colour and label of the preserved order, the same in every figure, as keywords of a plot.
+
+    Order 1 has the colour of the fractional scheme and order 2 that of Kaiming's, which it is; the other
+    orders lie between them, and orders near 0 are dark.
+
+    Args:
+        s: the order, in [0, 2].
+
+    Raises:
+        ArgumentError: for an order out of this range.
+
+    >>> order_style(2.0)
+    {'color': '#de8f05', 'label': '$s = 2$'}
+    """
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    from fracrepro import arguments
+    from fracrepro.figures.numbers import number
+    from fracrepro.nn import schemes
+
+    s = arguments.real("s", s, "[0, 2]")
+    ends = ["#04213d", schemes.get("fractional").colour, schemes.get("kaiming").colour]
+    colours = LinearSegmentedColormap.from_list("orders", ends, N=201)
+    return {"color": to_hex(colours(s / 2)), "label": f"$s = {number(s, '.6g')}$"}
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Let an axis that counts layers, epochs or seeds have ticks at whole numbers alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def legend_below(axes: Axes, *, columns: int = 4, **style: Any) -> Legend:
+    """Put the legend of one panel below the whole figure, where it hides no data.
+
+    Args:
+        axes: the panel whose labelled curves the legend explains.
+        columns: at most so many entries in a row.
+        style: anything else that ``Figure.legend`` takes.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # an axes that has been drawn on
+    return figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(columns, max(len(labels), 1)), **style
+    )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fracrepro.errors import ArgumentError
+from fracrepro.figures.numbers import DASH, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,16 +16,24 @@ if TYPE_CHECKING:
 
     from fracrepro.nn.training.settings import Settings
 
+_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?P<spec>[^{}]*))?\}(?P<after>[^{}]*)")
+
 
 def table(
-    frame: pd.DataFrame, formats: Mapping[str, str] | str | None = None, *, index: bool = True
+    frame: pd.DataFrame, formats: Mapping[str, str | None] | str | None = None, *, index: bool = True
 ) -> Styler:
     """Return `frame` as an HTML table in the theme's colours; a missing value shows as a dash.
 
+    Every number, in labels too, is written by :func:`fracrepro.figures.numbers.number`.
+
     Args:
         frame: what to show.
-        formats: a format such as ``"{:.3f}"`` for all columns, or one for each named column.
+        formats: a format such as ``"{:.3f}"`` for all columns, or one for each named column; where there is
+            none, numbers have at most four significant digits.
         index: whether to show the row labels.
+
+    Raises:
+        ArgumentError: for a format that holds no value, or one that `number` does not know.
     """
     from pandas.io.formats.style import Styler
 
@@ -29,8 +41,21 @@ def table(
     digest = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
     # The theme knows how to colour this class.
     styler = Styler(frame, uuid=digest, cell_ids=False).set_table_attributes('class="dataframe"')
-    styler = styler.format(formats, na_rep="–")
+    named = dict.fromkeys(frame.columns, formats) if isinstance(formats, str) else formats or {}
+    writers = {name: _writer(named.get(name) or "{}") for name in frame.columns}
+    styler = styler.format(writers, na_rep=DASH)
+    for axis in (0, 1):
+        styler = styler.format_index(number, axis=axis)
     return styler if index else styler.hide(axis="index")
+
+
+def _writer(form: str) -> Callable[[Any], str]:
+    """What writes the values of a column: the words of the format around a number for people."""
+    match = _FORMAT.fullmatch(form)
+    if match is None:
+        raise ArgumentError(f"format = {form!r}: need one such as '{{:.3f}}'")
+    number(0, match["spec"] or "")  # refuses another format before any row is written
+    return lambda value: f"{match['before']}{number(value, match['spec'] or '')}{match['after']}"
 
 
 def protocol_table(recorded: Settings, live: Settings) -> Styler:
@@ -59,8 +84,8 @@ def order_table(differences: pd.DataFrame, axis: str) -> Styler:
     counts = zip(differences["started"], differences["started_of_reference"], strict=True)
     columns = {
         axis: differences[axis],
-        "slope": differences["negative_slope"].map("{:g}".format),  # text: here a number is a label
-        "s": differences["s"].map("{:g}".format),
+        "slope": differences["negative_slope"],
+        "s": differences["s"],
         "accuracy at s = 2": differences["accuracy_of_reference"],
         "difference": differences["mean"],
         "low": differences["low"],
@@ -103,11 +128,11 @@ def _settings(protocol: Settings) -> dict[str, str]:
         "image": " × ".join(map(str, net.image_shape)),
         **convolutions,
         "fully connected layers": f"{net.depth}, width {net.width}",
-        "activation": f"leaky ReLU, slope {net.negative_slope:g}, after every layer",
+        "activation": f"leaky ReLU, slope {number(net.negative_slope)}, after every layer",
         "optimizer": "SGD without momentum",
-        "learning rate": f"{protocol.learning_rate:g}{decay}",
-        "weight decay": f"{protocol.weight_decay:g}",
-        "flips and crops": "yes" if protocol.augment else "no",
+        "learning rate": f"{number(protocol.learning_rate)}{decay}",
+        "weight decay": number(protocol.weight_decay),
+        "flips and crops": number(protocol.augment),
         "batch size": str(protocol.batch_size),
         "epochs": str(protocol.epochs),
         "runs of each scheme": str(len(protocol.seeds)),

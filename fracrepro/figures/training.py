@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
-from fracrepro.figures.style import points_with_intervals
+from fracrepro.figures.numbers import number
+from fracrepro.figures.style import (
+    band,
+    legend_below,
+    order_style,
+    points_with_intervals,
+    scheme_style,
+    whole_numbers,
+)
 from fracrepro.nn import schemes
 
 if TYPE_CHECKING:
@@ -12,6 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
+
+_DASHES = ((0, ()), (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))  # so that coinciding lines are all seen
 
 
 def training_curves(results: pd.DataFrame) -> None:
@@ -31,20 +42,20 @@ def training_curves(results: pd.DataFrame) -> None:
     _, panels = plt.subplots(2, 2, figsize=(7.6, 5.4), sharex=True)
     figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
     for axes, figure in zip(panels.flat, figures, strict=True):
-        for scheme, group in kept.groupby("scheme", sort=False):
+        for k, (scheme, group) in enumerate(kept.groupby("scheme", sort=False)):
             summary = group.groupby("epoch")[figure].agg(["mean", "sem", "count"])
             quantile = stats.t.isf(0.025, np.maximum(summary["count"] - 1, 1))
             half_width = quantile * summary["sem"].fillna(0.0)
-            kind, mean = schemes.get(str(scheme)), summary["mean"]
-            colour, label = kind.colour, kind.label
-            axes.plot(mean.index, mean, color=colour, label=label)
-            axes.fill_between(
-                mean.index, mean - half_width, mean + half_width, color=colour, alpha=0.2, linewidth=0
-            )
+            mean, style = summary["mean"], scheme_style(str(scheme))
+            axes.plot(mean.index, mean, linestyle=_DASHES[k % len(_DASHES)], **style)
+            possible = (0, 1) if "accuracy" in figure else (0, math.inf)
+            low, high = mean - half_width, mean + half_width
+            band(axes, mean.index, low, high, within=possible, color=style["color"])
         axes.set_title(figure.replace("train", "training").replace("_", " "))
     for axes in panels[1]:
         axes.set_xlabel("epoch")
-    panels[0, 0].legend()
+        whole_numbers(axes.xaxis)
+    legend_below(panels[0, 0])
 
 
 def paired_points(results: pd.DataFrame, first: str, *, last: int = 1) -> None:
@@ -72,7 +83,7 @@ def paired_points(results: pd.DataFrame, first: str, *, last: int = 1) -> None:
         spread = [[found.mean - found.low], [found.high - found.mean]]
         axes.errorbar(found.mean, -0.15, xerr=spread, fmt="o", color=schemes.get(other).colour, capsize=3)
         axes.axvline(0, color="0.4", linewidth=1)
-        axes.set_yticks([0], [f"{schemes.get(first).label} - {schemes.get(other).label}"])
+        axes.set_yticks([0], [f"{schemes.get(first).label} − {schemes.get(other).label}"])
         axes.set_ylim(-0.5, 0.5)
     panels[-1, 0].set_xlabel("difference in test accuracy, percentage points")
 
@@ -92,7 +103,7 @@ def sorted_differences(differences: Mapping[str, pd.Series]) -> None:
         axes.set_title(title)
         axes.set_xlabel("seeds, in order of the difference")
     panels[0, 0].set_ylabel("percentage points")
-    panels[0, 0].legend()
+    legend_below(panels[0, 0])
 
 
 def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: str) -> None:
@@ -115,7 +126,7 @@ def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: s
             outside = np.flatnonzero((found.low > 0) | (found.high < 0))
             axes.plot(epochs, curves.T, color="0.8", linewidth=0.5)
             axes.plot(epochs, found.mean, color=colour)
-            axes.fill_between(epochs, found.low, found.high, color=colour, alpha=0.2, linewidth=0)
+            band(axes, epochs, found.low, found.high, color=colour)
             axes.plot(epochs[outside], found.mean[outside], "o", color=colour)
             axes.axhline(0, color="0.4", linewidth=1)
             reach = 1.2 * np.abs([found.low, found.high]).max()
@@ -123,6 +134,7 @@ def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: s
             axes.set_title(f"{title}: {label}")
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
+        whole_numbers(axes.xaxis)
 
 
 def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
@@ -135,12 +147,11 @@ def order_points(differences: pd.DataFrame, axis: str, axes: Axes) -> None:
     """
     values = sorted(differences[axis].unique())
     series = list(differences.groupby(["s", "negative_slope"]))
-    orders = sorted(differences["s"].unique())
     for k, ((s, slope), group) in enumerate(series):
         x = [values.index(value) + 0.1 * (k - (len(series) - 1) / 2) for value in group[axis]]
-        style = {"color": f"C{orders.index(s)}", "fmt": "o" if slope else "s"}
+        style: dict[str, Any] = {"color": order_style(s)["color"], "fmt": "o" if slope else "s"}
         half_width = group["high"] - group["mean"]
-        label = f"s = {s:g}, slope {slope:g}"
+        label = f"s = {number(s)}, slope {number(slope)}"
         points_with_intervals(axes, x, group["mean"], half_width, label=label, **style)
     axes.axhline(0, color="0.4", linewidth=1)
     axes.set_xticks(range(len(values)), values)

@@ -49,6 +49,7 @@ class Claim:
     verdict: str
     evidence: str = ""
     holds: Mapping[str, str] = field(default_factory=dict)
+    section: str = ""  # of the page: a label, or the anchor that a heading gets
 
     def __post_init__(self) -> None:
         """Check every field; an attempted claim needs evidence and readable conditions."""
@@ -201,17 +202,6 @@ def as_text(judged: Sequence[Judged]) -> str:
     return "\n".join(lines)
 
 
-def as_tables(judged: Sequence[Judged]) -> str:
-    """The ledger for the book: a table for each source, with links to the evidence."""
-    lines = []
-    for source, title in zip(SOURCES, ("The abstract", "The authors' code", "Derived here"), strict=True):
-        entries = [entry for entry in judged if entry.claim.source == source]
-        if entries:
-            lines += [f"## {title}", "", "| claim | verdict | evidence | test |", "|---|---|---|---|"]
-            lines += [*(_row(entry) for entry in entries), ""]
-    return "\n".join(lines)
-
-
 def update_readme(project: Project) -> None:
     """Rewrite the table between the two markers of the README from the declared claims of the abstract.
 
@@ -233,22 +223,3 @@ def readme_table(project: Project) -> str:
     claims = [claim for claim in load(project.root / "book" / "claims.yml") if claim.source == "abstract"]
     rows = [f"| {claim.says} | **{claim.verdict}** |" for claim in claims]
     return "\n".join(["| the abstract says | verdict |", "|---|---|", *rows])
-
-
-def _row(entry: Judged) -> str:
-    claim = entry.claim
-    evidence = f"{{doc}}`executed/{claim.evidence}`" if claim.evidence else "none yet"
-    margin = claim.margin[0].upper() + claim.margin[1:].rstrip(".") + "."
-    numbers = [
-        f"`{name}` {_shown(entry.values.get(name))}, must be {condition.removeprefix('is ')}"
-        for name, condition in claim.holds.items()
-    ]
-    test = "<br>".join([margin, *numbers])
-    cells = (claim.says, f"**{claim.verdict}**", evidence, test)
-    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value).lower()
-    return f"{value:.4g}"

@@ -24,11 +24,7 @@ _CHAPTER = re.compile(r"^( *- file: )book/executed/\w+$", re.MULTILINE)
 _TITLE = """
 # @title@
 
-:::{admonition} Claim and verdict
-:class: tip verdict
-**The claim.** One variance of the weights keeps the moment of order $s$ of the norm through a layer.
-
-**Verdict: exact.**
+:::{verdict} @id@
 The moment after one layer is that before it, up to {glue:text}`deviation:.1e`.
 :::
 
@@ -50,14 +46,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import fracrepro as fr
-from fracrepro.figures.style import points_with_intervals, use_style
-from fracrepro.workflow import environment_line, named_activation, report
+from fracrepro.figures.style import legend_below, points_with_intervals, use_style
+from fracrepro.workflow import named_activation, report
 
 use_style()
 phi = named_activation(activation, negative_slope)
 rng = np.random.default_rng(seed)
 """
 _STATEMENT = r"""
+(@name@-statement)=
 ## The statement
 
 A layer of width $d$ multiplies the norm by $\sigma R$ with $R = \norm{\varphi(z)}_2$ and $z \sim N(0, I_d)$.
@@ -89,12 +86,12 @@ _, axes = plt.subplots()
 axes.plot(orders, exact, label="exact")
 points_with_intervals(axes, few, mean, half_width, label="simulated")
 axes.set(xlabel="order $s$", ylabel="moment after one layer")
-axes.legend()
+legend_below(axes)
 plt.show()
 """
 _CAPTION = (
-    "The moments of one layer's norm under Kaiming's variance, over their order: exact, and simulated with "
-    "95 % intervals."
+    "Kaiming's variance shrinks every moment of an order below 2: the moments of one layer's norm over their "
+    "order, exact, and simulated with 95 % intervals."
 )
 _ALT = (
     "A line of the moment after one layer over its order, which ends at one where the order is two, with "
@@ -117,9 +114,6 @@ Which variance keeps the moment of order 2 of a ReLU layer?
 
 A coordinate keeps half of its second moment, so $\E R^2 = d/2$ and $\sigma^2 = 2/d$, Kaiming's variance.
 ```
-"""
-_ENVIRONMENT = """
-print(environment_line())
 """
 _TEST = '''
 """The page @page@: what it reports, and what it refuses."""
@@ -170,6 +164,7 @@ _CLAIM = """
   margin: "the factor of the moment is 1 within 1e-12; under Kaiming's variance, the control, it is smaller"
   verdict: exact
   evidence: @page@
+  section: @name@-statement
   holds:
     deviation: "<= 1e-12"
     control: "< 0.999"
@@ -261,7 +256,7 @@ def _notebook(words: dict[str, str]) -> dict[str, Any]:
         ("parameters", "code", _PARAMETERS, {"tags": ["parameters", "remove-input"]}),
         ("setup", "code", _SETUP, {"tags": ["hide-input"]}),
         ("statement", "markdown", _STATEMENT, {}),
-        ("check", "code", _CHECK, {}),
+        ("check", "code", _CHECK, {"tags": ["show-code"]}),
         ("report", "code", _REPORT, {"tags": ["remove-cell"]}),
         ("reading", "markdown", _READING, {}),
         (
@@ -271,7 +266,6 @@ def _notebook(words: dict[str, str]) -> dict[str, Any]:
             {"mystnb": {"figure": figure, "image": {"alt": _ALT}}, "tags": ["hide-input"]},
         ),
         ("summary", "markdown", _SUMMARY, {}),
-        ("environment", "code", _ENVIRONMENT, {"tags": ["hide-input"]}),
     ]
     return {
         "cells": [

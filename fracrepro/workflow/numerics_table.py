@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fracrepro import files
+from fracrepro.figures import numbers
 from fracrepro.workflow.accuracy import many_layers, one_layer
 from fracrepro.workflow.accuracy.rows import Row
 from fracrepro.workflow.project import Project
@@ -25,7 +26,8 @@ def as_table(rows: Iterable[Row]) -> str:
         if not error <= row.budget:
             problems.append(f"{row.quantity}: {error:.1e} where {row.budget:.0e} is promised")
         link = f"{{ref}}`{row.quantity} <numerics-{row.target}>`"
-        lines.append(f"| {link} | {row.route} | {row.measure} | {error:.0e} | {row.budget:.0e} |")
+        differ = f"{numbers.error(error)} | {numbers.number(row.budget, '.0e')}"
+        lines.append(f"| {link} | {row.route} | {row.measure} | {differ} |")
     if problems:
         raise RuntimeError("the laws miss their promised accuracy:\n" + "\n".join(problems))
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
-from fracrepro.workflow import claims
+from fracrepro.workflow import claims, full_scale
 from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -81,7 +82,7 @@ def install_mathjax(project: Project) -> None:
 
 
 def write_ledger(project: Project, profile: str) -> None:
-    """Judge the claims and write their tables for the book.
+    """Judge the claims and write them for the book, which makes its ledger and its boxes of them.
 
     Raises:
         BuildError: when a verdict does not stand.
@@ -90,7 +91,8 @@ def write_ledger(project: Project, profile: str) -> None:
     problems = [f"{entry.claim.id}: {entry.problem}" for entry in judged if entry.problem]
     if problems:
         raise BuildError("the ledger of claims does not stand:\n" + "\n".join(problems))
-    files.write_text(project.root / "book" / "_generated" / "claims.md", claims.as_tables(judged))
+    content = json.dumps([entry.to_dict() for entry in judged], indent=1)
+    files.write_text(project.root / "book" / "_generated" / "claims.json", content)
 
 
 def build(project: Project, profile: str) -> None:
@@ -114,6 +116,7 @@ def build(project: Project, profile: str) -> None:
     with files.lock(site.parent / ".lock", f"build of {site}"):
         recover(site)
         write_ledger(project, profile)
+        full_scale.write(project)
         numerics_table.write(project)
         install_mathjax(project)
         if importlib.util.find_spec("jupyter_book") is None:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import mpmath as mp
+import numpy as np
 import pytest
 
 import fracrepro as fr
@@ -40,6 +41,15 @@ def check_identities(values):
     assert values["enumeration_error"] < 1e-14
     assert values["torch_deviation"] < 1e-14
     assert values["kaiming_error"] < 1e-15
+    assert values["critical_at_two_error"] < 1e-15
+    assert values["both_error"] < 1e-14
+    assert values["both_library_error"] < 1e-14
+    assert values["law_gap_two"] < 1e-14
+    assert values["law_routes_gap"] < 1e-12
+    assert values["law_gap_least"] > 0.02
+    assert values["average_route_gap"] < 1e-12
+    assert values["average_rate_gap"] < 1e-12
+    assert values["fan_worst_gap"] < 1e-12
     assert values["rejected_right"] == 0
     assert not values["unbroken_rejected"]
     assert values["broken_largest_gap"] < 4.5
@@ -71,6 +81,26 @@ def test_the_recursions_hold_and_the_other_formula_is_rejected(book):
     assert values["moment_gaussian"] == pytest.approx(gaussian, rel=1e-12)
 
 
+def backward_mean_square(slope, tilt, turned):
+    """E‖g‖² of one layer over all sign matrices of order 2, by loops; `turned` rotates the rows."""
+    c, s = (math.cos(0.7), math.sin(0.7)) if turned else (1.0, 0.0)
+    x = (1.0, 1.0)
+    total = 0.0
+    for signs in itertools.product((-1, 1), repeat=4):
+        for a, b in (signs[:2], signs[2:]):
+            row = np.array([c * a + s * b, c * b - s * a]) / math.sqrt(1 + slope**2)
+            total += (1.0 if row @ x > 0 else slope + tilt) ** 2 * (row @ row) / 16
+    return total / 2
+
+
+def test_the_backward_factor_needs_pre_activations_that_are_not_zero():
+    """The page's reason for rotated signs: without them ties spoil the average, with a wrong slope, too."""
+    for slope in (0.0, 0.3, -1.0, 1.0):
+        assert backward_mean_square(slope, 0.0, turned=True) == pytest.approx(1, rel=1e-14)
+    assert abs(backward_mean_square(0.0, 0.0, turned=False) - 1) > 0.1
+    assert abs(backward_mean_square(0.3, 0.01, turned=True) - 1) > 1e-3
+
+
 def test_the_average_loses_in_both_directions_and_one_fan_telescopes(book):
     record = book.record(NAME)
     values, chosen = record["values"], record["parameters"]
@@ -80,6 +110,7 @@ def test_the_average_loses_in_both_directions_and_one_fan_telescopes(book):
     assert chosen["depth"] % 2 == 0
     assert values["average_forward_end"] == pytest.approx(end, rel=1e-12)
     assert values["average_backward_end"] == pytest.approx(end, rel=1e-12)
+    assert values["average_pair_factor"] == pytest.approx(per_pair, rel=1e-12)
     assert values["fan_in_backward_worst"] == pytest.approx(math.sqrt(q), rel=1e-12)
     assert values["fan_out_forward_worst"] == pytest.approx(math.sqrt(q), rel=1e-12)
 

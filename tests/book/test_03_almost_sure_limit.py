@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 import fracrepro as fr
 from fracrepro import oracle
@@ -113,3 +113,49 @@ def test_the_count_of_dead_networks_has_the_stated_level_and_power():
     found = sum(stats.binomtest(int(c), runs, wrong).pvalue < 0.001 for c in counts)
     assert alarms <= 3  # expected 0.2; more than 3 has probability 6e-5
     assert found == 200
+
+
+def test_the_new_routes_agree(book):
+    values = book.record(NAME)["values"]
+    assert values["closed_form_gap"] < 1e-12
+    assert values["carrier_route_gap"] < 1e-9
+    assert values["carrier_bound_slack"] < 1
+    assert values["tilted_mass_gap"] < 1e-9
+    assert values["dead_count_gap"] == 0
+    assert values["dead_library_gap"] < 1e-12
+    assert values["rare_control_power"] > 0.99
+    assert values["dead_power"] > 0.999
+
+
+def test_the_carrier_share_is_no_longer_read_off_a_grid(book):
+    """ReLU, width 64, 500 layers at s = 1: the tilted median from sums eight times finer."""
+    width, depth, s = 64, 500, 1.0
+    law = fr.LogNormLaw(depth, width, fr.ReLU(), fr.critical_variance(s, width, fr.ReLU()))
+    sd = math.sqrt(law.var())
+    x = np.linspace(law.mean() - 9 * sd, law.mean() + (9 + 1.5 * s * sd) * sd, 24001)
+    mass = np.cumsum(law.pdf(x) * np.exp(s * x)) * (x[1] - x[0])
+    # Trapezoidal: half of the last term is not yet below x.
+    below = mass - 0.5 * law.pdf(x) * np.exp(s * x) * (x[1] - x[0])
+    median = optimize.brentq(lambda y: np.interp(y, x, below) - 0.5, 0.0, 10.0)
+    share = float(law.sf(median))
+    values = book.record(NAME)["values"]
+    assert values["deep"] == depth
+    assert values["carrier_share_deep"] == pytest.approx(share, rel=1e-5)
+    coarse, masses = x[::8], np.cumsum(law.pdf(x[::8]) * np.exp(s * x[::8])) * (x[8] - x[0])
+    old = float(law.sf(coarse[np.searchsorted(masses, masses[-1] / 2)]))
+    assert abs(old / share - 1) > 0.002  # the old statement is off by its grid
+
+
+def test_dead_networks_counted_with_fractions():
+    """Width 2: fair signs, exactly; a formula with one neuron more differs."""
+    dead = 0
+    turn = [np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]]) for a in (0.4, 1.1)]
+    signs = [np.reshape(m, (2, 2)) for m in np.ndindex(2, 2, 2, 2)]
+    for first in signs:
+        for second in signs:
+            x = np.array([1.0, 2.0])
+            for m, q in zip((first, second), turn, strict=True):
+                x = np.maximum((2 * m - 1) @ q @ x, 0)
+            dead += int(not x.any())
+    assert dead == 256 * (1 - fr.survival_probability(2, 2, fr.ReLU()))
+    assert dead != 256 * (1 - fr.survival_probability(2, 3, fr.ReLU()))

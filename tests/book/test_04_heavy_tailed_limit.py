@@ -10,7 +10,8 @@ from scipy import stats
 
 import fracrepro as fr
 from fracrepro import oracle
-from fracrepro.stats import hill_power
+from fracrepro.stats import hill_power, kolmogorov_power_bound, kolmogorov_test
+from fracrepro.theory.input_side import grow_both_ends
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -23,6 +24,8 @@ def test_the_tail_index_is_the_preserved_order(book):
     values, s = record["values"], record["parameters"]["s"]
     assert values["tail_index"] == pytest.approx(s, abs=1e-10)
     assert values["root_error"] < 1e-12
+    assert values["index_error_all"] < 1e-10
+    assert values["root_error_all"] < 1e-12
     assert values["law_index"] == pytest.approx(s, abs=1e-3)
     assert values["goldie_relative_gap"] < 1e-8
     assert 1e-9 < values["goldie_literal_gap"] < 1e-3  # another grid: equal only to its own error
@@ -121,7 +124,10 @@ def test_at_the_corners(chosen, tmp_path):
     assert values["goldie_literal_gap"] < 0.01
     assert values["second_moment_error"] < 1e-11
     assert values["finite_inside"] is True
+    assert values["root_error_all"] < 1e-12
     assert values["fresh_distance"] < 4
+    assert not values["reduction_rejected"]
+    assert not values["limit_rejected"]
     assert not values["rejected_theory"]
 
 
@@ -141,3 +147,55 @@ def test_the_rates_of_the_hill_test_are_the_stated_ones():
     power = hill_power(k, 2.0, 1.0, level=level)
     for observed, rate in ((rejections(1.0), level), (rejections(2.0), power)):
         assert stats.binomtest(observed, 200, rate).pvalue > 1e-3, (observed, 200 * rate)
+
+
+def test_real_networks_follow_the_recursion_and_a_wrong_bias_is_seen(book):
+    values = book.record(NAME)["values"]
+    assert values["reduction_power"] > 0.9
+    assert not values["reduction_rejected"]
+    assert values["reduction_control_rejected"]
+    # What this replaced, the share above the quantile of order 0.9 within 4 standard errors, passes most
+    # biases that are 15 % too large.
+    sigma2, networks = fr.critical_variance(1.0, 8, fr.ReLU()), 4000
+    right, wrong = (fr.StationaryLaw(8, fr.ReLU(), sigma2, c * math.sqrt(sigma2)) for c in (1.0, 1.15))
+    share = wrong.at_depth(100).sf(right.at_depth(100).isf(0.1))
+    half = 4 * math.sqrt(0.09 / networks)
+    low, high = networks * (0.1 - half), networks * (0.1 + half)
+    passed = stats.binom.cdf(high, networks, share) - stats.binom.cdf(low, networks, share)
+    assert passed > 0.5
+
+
+def test_layers_added_at_the_input_side_converge_and_at_the_output_side_do_not(book):
+    values = book.record(NAME)["values"]
+    assert values["limit_power"] > 0.9
+    assert values["series_rate_power"] > 0.9
+    assert not values["limit_rejected"]
+    assert not values["series_rate_rejected"]
+    assert values["limit_control_rejected"]
+    assert 0.8 < values["inner_rate_least"] <= values["inner_rate_most"] < 1.3
+    assert values["outer_rate_most"] < 0.2
+
+
+def test_the_rates_of_the_test_of_the_reduction_are_the_stated_ones():
+    """200 samples of real networks of width 4 at depth 8, against the exact law and that of wrong biases."""
+    f, size, level = fr.LeakyReLU(0.3), 200, 0.05
+    sigma2 = fr.critical_variance(1.0, 4, f)
+    x = np.tile([1.0, 0.0, 0.0, 0.0], (200 * size, 1))
+    rng = np.random.default_rng([4, 200])
+    inner, _ = grow_both_ends(x, [2, 8], f, sigma2, bias_std=math.sqrt(sigma2), rng=rng)
+    samples = np.linalg.norm(inner[-1], axis=1).reshape(200, size)
+
+    def law_of(bias):
+        return fr.StationaryLaw(4, f, sigma2, bias * math.sqrt(sigma2)).at_depth(8)
+
+    def rejections(law):
+        return sum(
+            kolmogorov_test(sample, lambda t: 1 - law.sf(t), level=level).rejected for sample in samples
+        )
+
+    right, wrong = law_of(1.0), law_of(1.5)
+    t = np.exp(np.linspace(-5, 5, 400))
+    bound = kolmogorov_power_bound(1 - wrong.sf(t), 1 - right.sf(t), size, level=level)
+    assert stats.binomtest(rejections(right), 200, level).pvalue > 1e-3
+    assert bound > 0.8
+    assert stats.binomtest(rejections(wrong), 200, bound, alternative="less").pvalue > 1e-3

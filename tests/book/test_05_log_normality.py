@@ -37,15 +37,25 @@ def test_the_page_finds_the_constants_and_rejects_the_controls(book):
     assert values["step_variance"] == pytest.approx(relu_step_variance(64), rel=1e-9)
     assert values["variance_error"] < 1e-11
     assert values["mean_error"] < 1e-12
-    assert values["depth_slope"] == pytest.approx(-0.5, abs=0.02)
-    assert values["leading_ratio"] == pytest.approx(1, abs=0.02)
+    assert values["depth_slope_gap"] == pytest.approx(abs(values["depth_slope"] + 0.5), abs=1e-15)
+    assert values["depth_slope_gap"] < 0.001
+    assert values["leading_gap"] < 0.001
+    assert values["edgeworth_limit_gap"] < 1e-7
+    assert values["largest_over_bound"] < 1
+    assert values["law_routes_gap"] < 1e-10
+    assert values["lower_tail_routes"] < 1e-8
+    assert values["all_mean_error"] < 1e-12
+    assert values["all_variance_error"] < 1e-11
+    assert values["variance_over_orders"] < 1e-12
     assert values["distance"] < values["berry_esseen"]
     assert values["ks_p_exact"] > 0.001 > values["ks_p_wrong_scheme"]
     assert values["ks_power_wrong_scheme"] > 0.999
     assert values["ks_p_wrong_variance"] < 0.001
     assert values["independent_p"] > 0.001 > values["shared_p"]
-    assert 0.8 < values["independent_growth"] < 1.2
-    assert 1.6 < values["shared_growth"] < 2.4
+    assert values["independent_growth_gap"] < 0.2
+    assert values["shared_growth_gap"] < 0.4
+    assert values["growth_power"] > 0.99
+    assert values["independent_power"] > 0.99
     # Negative skewness: more mass far below the mean than the normal law has, less far above.
     assert values["lower_ratio"] > 1 > values["upper_ratio"]
 
@@ -93,3 +103,56 @@ def test_the_kolmogorov_smirnov_test_keeps_its_level_and_its_power():
     power = kolmogorov_power_bound(wrong.cdf(grid), right.cdf(grid), size, level=level)
     assert 0.5 < power < 1
     assert rejections[1] >= stats.binom.ppf(0.0005, 200, power)
+
+
+def test_both_senses_of_a_heavy_tail(book):
+    values = book.record(NAME)["values"]
+    assert values["light_least"] > 0.8
+    assert values["heavy_fall_three"] == pytest.approx(values["three_predicted_fall"], rel=0.1)
+    assert values["heavy_fall_log_normal"] < 0.67
+    assert values["power_least_rise"] > 1.1
+    assert values["closed_tail_gap"] < 1e-12
+
+
+def test_the_measures_of_the_senses_tell_known_laws_apart():
+    """Controls: a Pareto tail fails the second measure, an exponential one the first."""
+
+    def over_t(minus_log):
+        return (minus_log(1000) / 1000) / (minus_log(100) / 100)
+
+    def over_log(minus_log):
+        return (minus_log(1000) / math.log(1000)) / (minus_log(100) / math.log(100))
+
+    def pareto(t):
+        return 3 * math.log(t)
+
+    assert over_log(pareto) == pytest.approx(1)  # the ledger asks for 1.1: no power tail
+    assert over_t(lambda t: t) == 1.0  # the ledger asks for at most 0.67: no heavy tail
+    assert over_t(pareto) < 0.67
+
+
+def test_a_law_that_is_slightly_wrong_fails_the_exact_margins():
+    """The variance 1e-8 off moves the distribution function by more than the margin of 1e-10."""
+    right = fr.LogNormLaw(20, 64, fr.ReLU(), 1.0)
+    wrong = fr.LogNormLaw(20, 64, fr.ReLU(), 1.0 + 1e-8)
+    assert abs(right.cdf(right.mean()) - wrong.cdf(right.mean())) > 1e-8
+
+
+def test_the_growth_of_a_random_walk_is_found_and_the_bootstrap_knows_its_error():
+    """200 samples: exponents scatter as the bootstrap of one says; 3/2 is never taken for 1."""
+    depths, runs = np.array([16, 32, 64]), 500
+    rng = np.random.default_rng(11)
+
+    def exponent(paths):
+        return np.polyfit(np.log(depths), np.log(paths[:, depths].var(axis=0)), 1)[0]
+
+    def walks():
+        return fr.simulate_log_norms(runs, 64, 12, fr.Abs(), 1 / 12, rng=rng)
+
+    found = np.array([exponent(walks()) for _ in range(200)])  # absolute values never die
+    one = walks()
+    boot = np.std([exponent(one[rng.integers(runs, size=runs)]) for _ in range(200)], ddof=1)
+    assert found.std(ddof=1) == pytest.approx(boot, rel=0.3)  # each has an error of 5 %
+    assert abs(found.mean() - 1) < 4 * found.std() / math.sqrt(200)
+    assert np.count_nonzero(np.abs(found - 1) > 0.2) <= 10
+    assert np.abs(found + 0.5 - 1).min() > 0.2  # a growth of 3/2 leaves the margin every time

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.stats.means import mean_test
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
@@ -36,7 +37,16 @@ def test_the_page_finds_rarer_small_outputs_and_rejects_the_controls(book):
         0.01 / stats.norm.cdf(z - values["shift_in_sd"]), rel=0.1
     )
     assert values["smallest_ratio"] > 1.05
-    assert values["talbot_error"] < 1e-6
+    assert values["talbot_error"] < 1e-8
+    assert values["every_layer_error"] < 1e-10
+    assert values["every_depth_error"] < 1e-12
+    assert values["rate_every_error"] < 1e-10
+    assert values["xavier_least_ratio"] >= values["kaiming_least_ratio"] > 1.05
+    assert values["xavier_relu"] > 100 > values["kaiming_relu"]
+    # To first order the delay is 2/s exactly; a literal 0 would mean that the order compared with is 2.
+    assert -0.05 < values["delay_lowest"] <= values["delay_highest"] < 0.05
+    assert values["delay_lowest"] == pytest.approx(values["exponent_ratio"] / 2 - 1, abs=0.01)
+    assert values["delay_lowest"] < -0.001
     assert values["conditioning_z"] < 3.2906 < values["conditioning_control_z"]
     assert values["small_p"] > 0.001 > values["small_control_p"]
     assert values["rate_error"] < 0.02
@@ -89,3 +99,37 @@ def test_the_check_by_conditioning_has_the_stated_level_and_power():
     low, high = stats.binom.ppf([0.0005, 0.9995], 200, 0.06)  # 0.05, and a little for the skewness
     assert low <= rejections[0] <= high
     assert abs(rejections[1] / 200 - np.mean(powers)) < 0.12
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "rrelu", "linear", "abs"])
+def test_xaviers_scheme_has_small_outputs_more_often_by_two_routes(name):
+    """The old margin of 1e-6 let pass a variance that is 1e-7 off; this one does not."""
+    width, phi = 8, fr.activation(name)
+    own, xavier = fr.critical_variance(1.0, width, phi), 1 / width
+    eps = math.exp(fr.LogNormLaw(1, width, phi, own).mean() - 1)
+    small = {}
+    for variance in (own, xavier):
+        small[variance] = float(oracle.talbot_probability(eps / math.sqrt(variance), width, phi))
+        gaps = [
+            abs(fr.LogNormLaw(1, width, phi, v).small_output_probability(eps) / small[variance] - 1)
+            for v in (variance, variance * (1 + 1e-7))
+        ]
+        assert gaps[0] < 1e-10 < 1e-8 < gaps[1] < 1e-6
+    assert small[xavier] > 1.02 * small[own]
+
+
+def test_slopes_beyond_one_are_outside_the_statement_on_xaviers_scheme():
+    """The control: with slope -2 below zero Xavier's variance is the larger one, and the order turns."""
+    steep = fr.LeakyReLU(2.0)
+    assert fr.critical_variance(1.0, 64, steep) < 1 / 64
+
+
+def test_the_rule_for_reversed_pairs_has_the_stated_error_rates(book):
+    """200 seeds: the rule of one in a hundred, at true shares of one in a thousand and one in twenty."""
+    values = book.record(NAME)["values"]
+    pairs = values["pairs"]
+    counts = [np.random.default_rng(seed).binomial(pairs, [0.001, 0.05]) for seed in range(200)]
+    fired = (np.array(counts) >= 0.01 * pairs).mean(axis=0)
+    assert fired[0] == 0
+    assert fired[1] == 1
+    assert values["reversal_false_alarm"] < 1e-6 < 0.99 < values["reversal_power"]

@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 import fracrepro as fr
+from fracrepro import oracle
 from fracrepro.workflow import notebooks
 from fracrepro.workflow.project import Project
 
@@ -38,6 +39,7 @@ def check_identities(values):
     assert values["backward_deviation"] < 1e-12
     assert abs(values["fan_in_deviation"]) < 1e-12
     assert abs(values["fan_out_deviation"]) < 1e-12
+    assert max(values["fan_in_every_deviation"], values["fan_out_every_deviation"]) < 1e-12
     for name in (
         "rejected_critical",
         "ks_rejected",
@@ -111,6 +113,8 @@ def test_symmetric_biases_keep_the_law_and_other_changes_break_it(book):
     assert values["bias_constant_rejected"]
     assert values["sum_rejected"]
     assert values["tanh_rejected"]
+    assert values["shared_spread_p"] < 1e-3 < values["independent_spread_p"]
+    assert min(values["bias_power"], values["spread_power"]) > 0.95
     assert values["shared_spread"] > 1.5 * values["exact_spread"]
 
 
@@ -151,3 +155,30 @@ def test_kolmogorov_and_smirnov_reject_as_often_as_stated():
             rejections[i] += pvalue < 0.01
     assert rejections[0] <= 8  # binomial(200, 0.01) exceeds 8 with probability 2e-4
     assert rejections[1] >= 180
+
+
+def test_the_rectangular_check_sees_a_wrong_moment():
+    """The old check had the library's moment on both sides, so a wrong one cancelled; the oracle's shows."""
+    s, narrow, wide, phi = 1.0, 16, 64, fr.ReLU()
+    right = math.log(fr.moment(s, narrow, phi))
+    for log_moment, low, high in ((right, 0.0, 1e-12), (right + 1e-9, 1e-10, 1e-8)):
+        variance = narrow / wide * math.exp(-2 / s * log_moment)
+        # The old check: the same moment again, whatever it is.
+        assert (variance * wide / narrow) ** (s / 2) * math.exp(log_moment) == pytest.approx(1, abs=1e-13)
+        new = (variance * wide / narrow) ** (s / 2) * float(oracle.moment(s, narrow, phi))
+        assert low <= abs(new - 1) < high
+
+
+def test_the_spread_is_tested_at_its_level():
+    """200 seeds at level 0.05, 100 walks: independent layers as often as stated, twice the spread always."""
+    width, depth, count, phi = 64, 20, 100, fr.ReLU()
+    exact = math.sqrt(depth * fr.log_moments(width, phi)[1])
+    law, rejected = stats.chi2(count - 1), np.zeros(2, int)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        walks = fr.simulate_log_norms(count, depth, width, phi, 2 / width, rng=rng)[:, -1]
+        for i, factor in enumerate((1.0, 2.0)):
+            x = count * (factor * walks.std() / exact) ** 2
+            rejected[i] += 2 * min(law.cdf(x), law.sf(x)) < 0.05
+    assert stats.binomtest(int(rejected[0]), 200, 0.05).pvalue > 1e-3
+    assert rejected[1] == 200

@@ -131,3 +131,41 @@ def test_the_sweeps_count_every_comparison_once_at_the_joint_level(book):
     assert values["sweep_blind"] == blind > 14
     assert values["sweep_largest_gain"] == pytest.approx(max(changes), abs=1e-9)
     assert values["sweep_largest_loss"] == pytest.approx(min(changes), abs=1e-9)
+
+
+@pytest.mark.parametrize(("prefix", "last"), [("late", 5), ("record", 1)])
+def test_training_accuracy_is_compared_with_xaviers_scheme_too(book, prefix, last):
+    values = book.record(NAME)["values"]
+    gain = differences("xavier", "train_accuracy", last)
+    name = f"{prefix}_training_xavier"
+    expected = stats.ttest_1samp(gain, 0).confidence_interval(0.95)
+    assert (values[f"{name}_low"], values[f"{name}_high"]) == pytest.approx(tuple(expected), rel=1e-9)
+    assert values[f"{name}_median"] == pytest.approx(np.median(gain), rel=1e-9)
+    assert values[f"{name}_ahead"] == (gain > 0).sum() >= 15
+    assert values[f"{name}_low"] > 0
+    # Control: the same statistic against Kaiming's scheme does not pass.
+    control = stats.ttest_1samp(differences("kaiming", "train_accuracy", last), 0).confidence_interval(0.95)
+    assert control.low <= 0 <= control.high
+
+
+def test_no_extra_cost_is_counted_and_not_asserted(book):
+    values = book.record(NAME)["values"]
+    # By hand: 20 layers of 64 units on 64 pixels, 10 classes; weights and biases.
+    weights = 19 * 64 * 64 + 10 * 64
+    assert values["cost_parameters"] == weights + 19 * 64 + 10
+    # Two operations a weight and image forward, four backward, less the gradient at the images.
+    assert values["cost_flops"] == 16 * (6 * weights - 2 * 64 * 64)
+    assert values["cost_identical"]
+    assert values["cost_biases_equal"]
+    assert values["cost_training_same"]
+    assert values["cost_hooks"] == 0
+    assert values["cost_scale_gap"] < 1e-6
+    # Control: a normalization layer.
+    assert values["cost_control_differs"]
+    assert values["cost_control_parameters"] == values["cost_parameters"] + 20
+
+
+def test_the_theorem_holds_for_every_scheme_with_biases_and_without(book):
+    values = book.record(NAME)["values"]
+    assert values["scale_error_cases"] == 6
+    assert values["scale_error"] <= values["scale_error_most"] < 1e-12

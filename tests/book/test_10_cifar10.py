@@ -85,3 +85,52 @@ def test_the_live_part_trains_every_scheme_with_convolutions(book):
         lost = values[f"not_started_{scheme}"] + values[f"diverged_{scheme}"]
         assert 0 <= lost <= chosen["runs"]
         assert 0 <= values[f"accuracy_{scheme}"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("other", "figure"), list(itertools.product(["kaiming", "xavier"], ["test", "train"]))
+)
+def test_the_mean_over_five_epochs_is_reported_beside_the_last_epoch(book, other, figure):
+    # Until this test the page judged the last epoch alone.
+    recorded = pd.read_csv(ROOT / "recorded" / "cifar10.csv")
+    values = book.record(NAME)["values"]
+    infix = "training_" if figure == "train" else ""
+    ends = {}
+    for prefix, last in (("late", 5), ("record", 1)):
+        kept = recorded[recorded["epoch"] > 50 - last]
+        means = 100 * kept.groupby(["scheme", "seed"])[f"{figure}_accuracy"].mean()
+        gap = means["fractional"] - means[other]
+        ends[prefix] = stats.ttest_1samp(gap, 0).confidence_interval(0.95)
+        names = [f"{prefix}_{infix}{other}_{end}" for end in ("low", "high")]
+        if figure == "test":
+            names = [f"{prefix}_{end}_{other}" for end in ("low", "high")]
+        assert [values[name] for name in names] == pytest.approx(list(ends[prefix]), rel=1e-9)
+        assert (ends[prefix].low > 0) == (other == "xavier")
+    # Control: the two are other numbers.
+    assert ends["late"].low != pytest.approx(ends["record"].low, rel=1e-3)
+
+
+def test_the_arms_agree_where_the_theorem_says_and_the_control_is_found(book):
+    record = book.record(NAME)
+    values = record["values"]
+    assert values["arm_error"] < 1e-12 < 1e-3 < values["arm_control"]
+    assert values["arm_rounding"] >= values["arm_error"]
+    assert 0 < values["arm_p"] <= min(values["arm_p_scale"], values["arm_p_biases"])
+    # All patterns of signs: the least p-value of n seeds is 2 to the -(n - 1).
+    least = 0.5 ** (record["parameters"]["arm_seeds"] - 1)
+    assert values["arm_control_p"] >= least
+    assert values["arm_control_lead"] > 0  # ten times the output delays learning
+    assert values["arm_scale_last_low"] <= values["arm_scale_last"] <= values["arm_scale_last_high"]
+    # 200 simulated experiments at 0.05: more than 22 would have probability 0.0005.
+    assert values["arm_false_alarm"] <= 22 / 200
+
+
+def test_the_output_scale_of_the_arms_is_that_of_the_exact_variances(book):
+    from fracrepro import LeakyReLU, ReLU, critical_variance
+
+    def ratio(width):
+        return critical_variance(1, width, LeakyReLU(0.01)) / critical_variance(2, width, ReLU())
+
+    assert book.record(NAME)["values"]["arm_scale"] == pytest.approx(
+        np.sqrt(ratio(64) ** 19 * ratio(10)), rel=1e-9
+    )  # Kaiming's variance is that of the ReLU, a choice of the protocol

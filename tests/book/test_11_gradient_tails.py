@@ -145,8 +145,9 @@ def test_the_abstract_is_not_said_to_speak_of_gradients_with_infinite_variance()
     assert claims["weights-infinite-variance"].source == "abstract"
     table = (ROOT / "README.md").read_text().partition("<!-- claims -->")[2]
     rows = [row for row in table.splitlines() if "infinite" in row]
-    assert len(rows) == 1
+    assert len(rows) == 2
     assert "weights" in rows[0]
+    assert "Pre-activations" in rows[1]
 
 
 def test_corners_run(tmp_path):
@@ -155,3 +156,37 @@ def test_corners_run(tmp_path):
     [outcome] = notebooks.run(project, [NAME], profile="quick", overrides=chosen, output=tmp_path)
     assert outcome.error == ""
     assert outcome.record["values"]["kurtosis_pair_error"] < 1e-9
+
+
+def test_pre_activations_are_measured_and_judged_by_laws_of_infinite_variance(book):
+    # Until this test the page said nothing of pre-activations, which the abstract names.
+    record = book.record(NAME)
+    values, chosen = record["values"], record["parameters"]
+    assert values["pre_cells"] == len(chosen["batch_sizes"]) * len(chosen["passes"])
+    assert values["pre_start_size"] == chosen["networks"] * (19 * 64 + 10)
+    assert values["pre_start_p"] >= 0.001 > values["pre_start_control"]  # the control: half the variance
+    high = [values["pre_images_high"] - values["pre_images_level"]]
+    high.append(values["pre_layer_high"] - values["pre_layer_level"])
+    assert values["pre_margin"] == pytest.approx(max(high), rel=1e-12)
+    assert values["pre_largest"] >= values["pre_largest_start"] - 1
+    # The level of independent numbers by another sampler; the page takes the lower of two laws.
+    rng = np.random.default_rng(12)
+    level = np.mean([moment_estimate(stable(1.9, 64_000, rng), 3200) for _ in range(40)])
+    assert 0.3 < values["pre_layer_level"] < level + 0.02 < 0.5
+
+
+def test_neurons_without_tails_do_not_pass_the_line_of_the_sparsity_row(book):
+    values = book.record(NAME)["values"]
+    assert values["active_false_alarm"] <= 0.05
+    assert values["active_power"] >= 0.8  # against the law of Laplace
+    assert 2.7 < values["active_normal_least"] <= values["active_normal_largest"] < 3.3
+
+
+def test_the_kurtosis_row_states_what_it_finds(book):
+    runs = ends()
+    learned = runs[runs["batch_size"] >= 8]
+    spread = learned.groupby(["batch_size", "seed"])["kurtosis"].mean().groupby("batch_size").std()
+    shift = book.record(NAME)["values"]["kurtosis_detectable"] - 1
+    # Power by the noncentral law of t, at the batch size of the largest spread.
+    critical, centre = stats.t.isf(0.025, 5), shift * math.sqrt(6) / spread.max()
+    assert stats.nct.sf(critical, 5, centre) == pytest.approx(0.8, abs=1e-6)

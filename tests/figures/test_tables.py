@@ -38,7 +38,7 @@ def test_a_sweep_has_a_row_for_each_order():
     row = {"depth": 10, "negative_slope": 0.01, "s": 0.25, "mean": 1.234, "low": -1.0, "high": 3.0}
     row |= {"accuracy_of_reference": 88.888, "started": 7, "started_of_reference": 8}
     found = cells(order_table(pd.DataFrame([row]), "depth"))
-    assert found == [["10", "0.01", "0.25", "88.89", "1.23", "-1.00", "3.00", "7 / 8"]]
+    assert found == [["10", "0.01", "0.25", "88.89", "1.23", "−1.00", "3.00", "7 / 8"]]
 
 
 def test_tails_begin_with_the_start_of_training():

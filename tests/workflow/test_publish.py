@@ -32,13 +32,14 @@ def main():
     for name in ("index.html", "page.html"):
         (pages / name).write_text(os.environ.get("FAKE_BUILD", "new") * 1000)
 """
-# The build without the ledger and the table of numerics, which take seconds and are tested elsewhere.
+# The build without the ledger and the other tables, which take seconds and are tested elsewhere.
 BUILD = """
 import pathlib, sys, types
 from fracrepro.workflow import site
 from fracrepro.workflow.project import Project
 site.write_ledger = lambda *_: None
 site.install_mathjax = lambda *_: None
+site.full_scale = types.SimpleNamespace(write=lambda _: None)
 sys.modules["fracrepro.workflow.numerics_table"] = types.SimpleNamespace(write=lambda _: None)
 import fracrepro.workflow
 fracrepro.workflow.numerics_table = sys.modules["fracrepro.workflow.numerics_table"]

@@ -1,0 +1,80 @@
+"""The notebooks at full scale: what was recorded, and whether the ledger's conditions stand there too.
+
+``fracrepro run NAME --profile paper --output-dir recorded/full_scale`` leaves a record, the file NAME.json.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fracrepro import files
+from fracrepro.errors import ArgumentError
+from fracrepro.workflow import claims
+from fracrepro.workflow.project import Project
+
+PROFILE = "paper"
+_SPACE = "\N{NARROW NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class FullScale:
+    """One notebook's record at full scale, judged by the conditions of the ledger's rows that rest on it.
+
+    Attributes:
+        name: the notebook.
+        record: what the run left.
+        standing: the number of conditions that the recorded values meet.
+        problems: the conditions that they do not meet, or that the record has no value for.
+    """
+
+    name: str
+    record: dict[str, Any]
+    standing: int
+    problems: tuple[str, ...]
+
+
+def judged(project: Project) -> list[FullScale]:
+    """Return every record of `recorded/full_scale` with its conditions, in the book's order.
+
+    Raises:
+        ArgumentError: for a file that is no record of a notebook at this profile.
+    """
+    declared = claims.load(project.root / "book" / "claims.yml")
+    return [_judge(path, declared) for path in sorted((project.recorded / "full_scale").glob("*.json"))]
+
+
+def _judge(path: Path, declared: list[claims.Claim]) -> FullScale:
+    try:
+        record = json.loads(path.read_text())
+        values = record["values"]
+        if (record["notebook"], record["profile"]) != (path.stem, PROFILE):
+            raise ValueError(f"of {record['notebook']} at profile {record['profile']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArgumentError(f"{path}: no record of {path.stem} at profile {PROFILE}: {error}") from None
+    standing, problems = 0, []
+    for claim in declared:
+        for name, condition in claim.holds.items() if claim.evidence == path.stem else ():
+            if name in values and claims.holds(values[name], condition):
+                standing += 1
+            else:
+                problems.append(f"{claim.id}: {name} = {values.get(name, 'missing')!r}, need {condition}")
+    return FullScale(path.stem, record, standing, tuple(problems))
+
+
+def as_table(records: list[FullScale]) -> str:
+    """Return the book's table: what each page was run with, how long it took, what stands."""
+    lines = ["| page | size | seconds | conditions that stand |", "|---|---|---|---|"]
+    for entry in records:
+        networks = f"{entry.record['parameters']['networks']:,}".replace(",", _SPACE)
+        stands = f"{entry.standing} of {entry.standing + len(entry.problems)}"
+        seconds = f"{entry.record['seconds']:.0f}"
+        lines.append(f"| {{doc}}`executed/{entry.name}` | {networks} networks | {seconds} | {stands} |")
+    return "\n".join(lines) + "\n"
+
+
+def write(project: Project) -> None:
+    """Write the table that the page "Rerun it yourself" includes."""
+    files.write_text(project.root / "book" / "_generated" / "full_scale.md", as_table(judged(project)))

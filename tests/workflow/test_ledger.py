@@ -1,0 +1,144 @@
+"""The ledger in the book: counts, rows with anchors, and boxes worded by it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+
+from fracrepro.workflow.ledger import judged
+from fracrepro.workflow.pages import bounded_zero
+
+ROOT = Path(__file__).resolve().parents[2]
+CLAIM = {
+    "id": "product",
+    "says": "The product `p` is what it is.",
+    "source": "abstract",
+    "kind": "identity",
+    "margin": "within 1e-12 of 8",
+    "verdict": "exact",
+    "evidence": "01_good",
+    "holds": {"error": "<= 1e-12", "seen": "is true"},
+    "section": "proof",
+    "values": {"error": 2.2e-16, "seen": True},
+    "problem": "",
+}
+WEAKER = {**CLAIM, "id": "quotient", "verdict": "needs a condition", "section": "", "source": "derived here"}
+PAGE = """# Good
+
+```{verdict} product
+The page's own words.
+```
+
+```{verdict} product quotient
+```
+
+(proof)=
+## The proof
+"""
+
+
+LEDGER = "# Ledger\n\n```{ledger-counts}\n```\n\n```{ledger} abstract\n```\n"
+INDEX = "# Index\n\n```{toctree}\nbook/claims\nbook/executed/01_good\n```\n"
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Returns a function that builds a book of two pages and gives them back, with the warnings."""
+
+    def build(page=PAGE, ledger=LEDGER, claims=(CLAIM, WEAKER)):
+        (tmp_path / "book" / "_generated").mkdir(parents=True)
+        (tmp_path / "book" / "executed").mkdir()
+        (tmp_path / "book" / "_generated" / "claims.json").write_text(json.dumps(claims))
+        (tmp_path / "book" / "executed" / "01_good.md").write_text(page)
+        (tmp_path / "book" / "claims.md").write_text(ledger)
+        (tmp_path / "index.md").write_text(INDEX)
+        warnings = (tmp_path / "warnings").open("w+")
+        options = {"extensions": ["myst_nb", "fracrepro.workflow.ledger"], "html_theme": "basic"}
+        out = tmp_path / "out"
+        app = Sphinx(tmp_path, None, out, out, "html", options, status=None, warning=warnings, freshenv=True)
+        app.build()
+        warnings.seek(0)
+        soups = [
+            BeautifulSoup((out / "book" / name).read_text(), "html.parser").select_one("div.body")
+            for name in ("executed/01_good.html", "claims.html")
+        ]
+        return *soups, warnings.read()
+
+    return build
+
+
+def test_a_box_has_the_words_of_the_ledger_and_the_colour_of_the_weakest_verdict(built):
+    page, _, warnings = built()
+    assert warnings == ""
+    one, two = page.select("div.admonition.verdict")
+    assert {"verdict-exact"} < set(one["class"])
+    assert "verdict-needs-a-condition" in two["class"]
+    assert one.p.get_text() == "Claim and verdict"
+    assert one.select_one("p.claim").get_text() == "The product p is what it is."
+    assert [badge.get_text() for badge in two.select(".badge-verdict")] == ["Exact", "Needs a condition"]
+    assert one.a["href"] == "../claims.html#claim-product"
+    assert "own words." in one.get_text()
+
+
+def test_a_row_has_an_anchor_and_leads_to_the_section_that_proves_it(built):
+    page, ledger, _ = built()
+    counts, rows = ledger.select("table")
+    assert [cell.get_text() for cell in counts.select("th")] == [
+        "verdict",
+        "claims",
+        "The abstract",
+        "Derived here",
+    ]
+    assert [[cell.get_text() for cell in row.select("td")] for row in counts.select("tbody tr")] == [
+        ["Exact", "1", "1", "0"],
+        ["Needs a condition", "1", "0", "1"],
+    ]
+    [row] = rows.select("tbody tr")
+    assert row["id"] == "claim-product"
+    assert row.a["href"] == "executed/01_good.html#proof"
+    assert page.select("#proof")
+    assert [item.get_text() for item in row.select("li")] == [
+        "error is below 10⁻¹⁵; it must be at most 10⁻¹²",
+        "seen is yes; it must be yes",
+    ]
+
+
+def test_an_unknown_claim_and_an_unknown_source_are_named(built):
+    _, _, warnings = built(
+        page="# Good\n\n```{verdict} produkt\n```\n", ledger="# Ledger\n\n```{ledger} hearsay\n```\n"
+    )
+    assert "no claim produkt in book/claims.yml" in warnings
+    assert "'hearsay' is none of abstract" in warnings
+
+
+@pytest.mark.parametrize(
+    ("value", "condition", "expected"),
+    [
+        (0.0, "<= 1e-15", "is 0 exactly; it must be at most 10⁻¹⁵"),
+        (-0.5, "<= 0", "is −0.5; it must not be above 0"),
+        (-0.00123, "< 0", "is −0.00123; it must be below 0"),
+        (1e-7, ">= 1e-8", "is 10⁻⁷; it must be at least 10⁻⁸"),
+        (8, "== 8", "is 8; it must be equal to 8"),
+        (False, "is false", "is no; it must be no"),
+        (None, "is true", "is –; it must be yes"),
+    ],
+)
+def test_conditions_in_words(value, condition, expected):
+    assert judged(value, condition) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "expected"),
+    [
+        ("deviates by at most\n", "error", ("deviates by at most\n", "10⁻¹⁶")),
+        ("equal up to ", "error", ("equal up to ", "10⁻¹⁶")),
+        ("the gap is ", "error", ("the gap is ", "exactly 0")),
+        ("of them at most ", "count", ("of them ", "none")),
+        ("with p ", "probability", ("with p ", "below 10⁻³⁰⁰")),
+        ("at most ", "measure", ("at most ", "0")),
+    ],
+)
+def test_no_sentence_says_at_most_zero_of_an_error(before, kind, expected):
+    assert bounded_zero(before, kind) == expected
