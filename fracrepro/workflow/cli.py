@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fracrepro import files
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.theory import activations
+from fracrepro.workflow import work
 from fracrepro.workflow.choices import OneOf
 from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
@@ -20,11 +22,28 @@ from fracrepro.workflow.project import Project
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
 _FORCE = click.option("--force", is_flag=True, help="Run also what is unchanged.")
 _JOBS = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Notebooks side by side [default: one a core]."
+    "--jobs", type=click.IntRange(min=1), help="Processes side by side [default: one a core]."
 )
 _SCHEDULER = click.option(
-    "--scheduler", metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786."
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running Dask scheduler, such as tcp://host:8786 [default: $FRACREPRO_SCHEDULER].",
 )
+_WORKER_TIMEOUT = click.option(
+    "--worker-timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a scheduler may have no worker.",
+)
+
+
+def _engine(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where its work is done."""
+    for option in (_WORKER_TIMEOUT, _SCHEDULER, _JOBS):
+        command = option(command)
+    return command
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # which come without a file where a library writes
@@ -93,63 +112,84 @@ def list_command() -> None:
     help="Set a parameter of every named notebook.",
 )
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Write there, not into the book.")
-@_JOBS
-@_SCHEDULER
+@click.option(
+    "--sweep",
+    "axes",
+    multiple=True,
+    metavar="NAME=V1,V2,…",
+    help="Run one notebook at each of these values, and at every combination where repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="With --sweep: say what there is to do, and do nothing.")
+@_engine
 @_FORCE
 def run(
     names: tuple[str, ...],
     profile: str,
     pairs: tuple[tuple[str, str], ...],
     output_dir: Path | None,
-    jobs: int | None,
-    scheduler: str | None,
-    force: bool,
+    axes: tuple[str, ...],
+    dry_run: bool,
+    **options: Any,
 ) -> None:
-    """Execute notebooks (default: all) that have changed since their last run."""
+    """Execute notebooks (default: all) that have changed since their last run.
+
+    With --sweep, the folder gets NAME.csv, a row a point: parameters, reported values, seconds and started.
+    """
+    if axes:
+        from fracrepro.workflow.sweeps import NotebookSweep, parse_axes
+
+        if len(names) != 1:
+            raise ArgumentError(f"sweep: varies the parameters of one notebook, not of {len(names)}")
+        sweep = NotebookSweep(Project.find(), names[0], parse_axes(axes), profile, dict(pairs))
+        work.sweep_notebook(sweep, output_dir, dry_run, **options)
+        return
+    if dry_run:
+        raise ArgumentError("dry_run: need a sweep")
     if pairs and not names:
         raise ArgumentError("-p sets a parameter of named notebooks: name at least one")
-    options = {
-        "overrides": dict(pairs),
-        "output": output_dir,
-        "jobs": jobs,
-        "scheduler": scheduler,
-        "force": force,
-    }
-    _run(Project.find(), names, profile=profile, **options)
+    work.run_notebooks(
+        Project.find(), names, profile=profile, overrides=dict(pairs), output=output_dir, **options
+    )
 
 
-def _run(project: Project, names: tuple[str, ...] | list[str], **options: Any) -> None:
-    """Run notebooks, say what happened to each, and exit with 1 when one failed."""
-    from fracrepro.workflow import notebooks
+@main.command("sweep")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Folder of table and results.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; for experiments.")
+@click.option("--dry-run", is_flag=True, help="Say what there is to do, and do nothing.")
+@_engine
+@_FORCE
+def sweep_command(file: Path, output_dir: Path | None, device: str, dry_run: bool, **options: Any) -> None:
+    """Compute a notebook or an experiment at every combination of the values in a YAML file.
 
-    names = list(names) or project.notebook_names()
-    outcomes = notebooks.run(project, names, **options)
-    folder = options.get("output") or project.executed
-    for outcome in outcomes:
-        if outcome.error:
-            click.echo(f"{outcome.name}: FAILED in {outcome.error}", err=True)
-            click.echo(f"  the notebook so far: {folder / outcome.name}.failed.ipynb", err=True)
-        else:
-            click.echo(f"{outcome.name}: executed in {outcome.record['seconds']:.1f} s")
-    ran = {outcome.name for outcome in outcomes}
-    for name in names:
-        if name not in ran:
-            click.echo(f"{name}: unchanged")
-    if any(outcome.error for outcome in outcomes):
-        sys.exit(1)
+    A notebook leaves DIR/NAME.csv with a row for each point.
+    An experiment leaves its record, DIR/NAME.csv and NAME.json, with a column for each varied setting.
+    """
+    from fracrepro.workflow import sweepfile
+    from fracrepro.workflow.engine import Engine
+    from fracrepro.workflow.sweeps import NotebookSweep
+
+    sweep = sweepfile.load(file, Project.find())
+    if isinstance(sweep, NotebookSweep):
+        work.sweep_notebook(sweep, output_dir, dry_run, **options)
+        return
+    if output_dir is None:
+        raise ArgumentError("output_dir: need --output-dir DIR, for the record")
+    if options.pop("force"):
+        raise ArgumentError("force: a record is not replaced; delete it, or name another folder")
+    work.train(sweep, output_dir, device, dry_run, Engine(**options))
 
 
 @main.command()
 @_PROFILE
-@_JOBS
-@_SCHEDULER
+@_engine
 @_FORCE
-def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) -> None:
+def build(profile: str, **options: Any) -> None:
     """Execute what has changed, then build the book into _build/html."""
     from fracrepro.workflow import site
 
     project = Project.find()
-    _run(project, site.toc_notebooks(project), profile=profile, jobs=jobs, scheduler=scheduler, force=force)
+    work.run_notebooks(project, site.toc_notebooks(project), profile=profile, **options)
     try:
         site.build(project, profile)
     except site.BuildError as error:
@@ -169,14 +209,27 @@ def build(profile: str, jobs: int | None, scheduler: str | None, force: bool) ->
 @click.option("--s", "s", type=float, help="Order of the schemes that have one, in [0, 2].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the record.")
-def train(name: str, profile: str, device: str, out: Path | None, **changes: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what there is to do, and do nothing.")
+@_engine
+def train(
+    name: str,
+    profile: str,
+    device: str,
+    out: Path | None,
+    dry_run: bool,
+    jobs: int | None,
+    scheduler: str | None,
+    worker_timeout: float,
+    **changes: Any,
+) -> None:
     """Carry out an experiment and record it as NAME.csv and NAME.json; continue an interrupted call.
 
     NAME is that of a data set for the comparison of schemes on it, or that of a sweep or a measurement.
     The full protocol goes to the project's recorded results; anything else needs --out.
+    With --jobs or --scheduler its pieces train in processes or on a cluster, with the same results.
     """
     from fracrepro.nn.experiments.registry import experiment
-    from fracrepro.workflow import records
+    from fracrepro.workflow.engine import Engine
 
     full = experiment(name)
     chosen = full.settle(profile, **changes)
@@ -184,11 +237,8 @@ def train(name: str, profile: str, device: str, out: Path | None, **changes: Any
         if chosen != full:
             raise ArgumentError("out: need --out DIR, since recorded/ holds the full protocols only")
         out = Project.find().recorded
-    files.writable_folder("out", out)
-    results = records.run(chosen, out, device=device)
-    for line in chosen.summary(results):
-        click.echo(line)
-    click.echo(f"the record: {out / name}.csv")
+    engine = Engine(jobs, scheduler, worker_timeout)
+    work.train(chosen, out, device, dry_run, engine if dry_run or jobs or engine.address else None)
 
 
 @main.command("schemes")
@@ -287,9 +337,11 @@ def new_page_command(name: str) -> None:
 
 
 @main.command()
-def doctor() -> None:
-    """Say what is installed, what is missing, and how to get it."""
-    from fracrepro.workflow.doctor import examine
+@_SCHEDULER
+@_WORKER_TIMEOUT
+def doctor(scheduler: str | None, worker_timeout: float) -> None:
+    """Say what is installed, what is missing, and how to get it; or what a scheduler's workers have."""
+    from fracrepro.workflow.doctor import examine, examine_workers
 
-    for finding in examine():
+    for finding in examine_workers(scheduler, worker_timeout) if scheduler else examine():
         click.echo(str(finding))

@@ -7,12 +7,14 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import provenance
+from fracrepro.workflow import provenance, worker
 from fracrepro.workflow.project import Project
 
 _INSTALL = "pip install -c constraints.txt -e '.[book]'"
@@ -51,6 +53,67 @@ def examine() -> Iterator[Finding]:
     yield Finding(
         "browser for tests", browser or "none", "" if browser else "install Chromium; the browser tests skip"
     )
+
+
+def examine_workers(address: str, timeout: float = 60.0) -> Iterator[Finding]:
+    """Yield what there is to say of a scheduler and each of its workers, the odd one out last.
+
+    Args:
+        address: of the scheduler.
+        timeout: seconds that it may take until there is a worker.
+
+    Raises:
+        ArgumentError: where no scheduler answers.
+        fracrepro.workflow.cluster.SchedulerError: when no worker comes in time, or one gives no answer.
+    """
+    from fracrepro.workflow import cluster
+
+    workers = cluster.examine(address, timeout)
+    yield Finding("scheduler", f"{address}, {len(workers)} worker{'s' * (len(workers) > 1)}")
+    here = _words(worker.facts() | {"threads": 1, "resources": {}})
+    facts = {where: _words(found) for where, found in workers.items()}
+    for where, words in facts.items():
+        for subject, state in words.items():
+            yield Finding(f"{where} {subject}", ", ".join(state))
+    odd = list(_odd_ones(facts, here))
+    yield from odd or [Finding("workers", "all have this code, these versions and these data")]
+
+
+def _words(found: Mapping[str, Any] | Exception) -> dict[str, list[str]]:
+    """What a worker says of itself, as lists of texts that can be compared."""
+    if isinstance(found, Exception):
+        return {"fracrepro": [f"does not answer: {str(found).partition(chr(10))[0]}"]}
+    offers = [f"{name}={n:g}" for name, n in sorted(found["resources"].items())]
+    return {
+        "fracrepro": [found["package"][:12] + found["package"][64:]],
+        "versions": [f"{package} {version}" for package, version in found["versions"].items()],
+        "cores": [str(found["cores"]), f"{found['threads']} for tasks"],
+        "device": [found["device"] or "unknown without torch"],
+        "resources": offers or ["none"],
+        "data": [f"{name} {digest[:12] or 'missing'}" for name, digest in found["data"].items()],
+    }
+
+
+def _odd_ones(
+    facts: Mapping[str, Mapping[str, list[str]]], here: Mapping[str, list[str]]
+) -> Iterator[Finding]:
+    """Say where a worker differs from this machine in what decides a result, and from the most in its device.
+
+    Data that are missing there are sent, and data that are missing here are not needed.
+    """
+    devices = Counter(words["device"][0] for words in facts.values() if "device" in words)
+    for where, words in facts.items():
+        for subject in ("fracrepro", "versions", "data"):
+            mine = {entry.partition(" ")[0]: entry for entry in here[subject]}
+            for entry in words.get(subject, []):
+                own = mine.get(entry.partition(" ")[0], "none" if subject == "versions" else here[subject][0])
+                if entry == own or (subject == "data" and "missing" in entry + own):
+                    continue
+                remedy = "install this version there, and start it again" if subject != "data" else ""
+                yield Finding(f"differs: {where}", f"{subject} {entry}, here {own}", remedy)
+        device = words.get("device", [""])[0]
+        if device and devices[device] * 2 < sum(devices.values()):
+            yield Finding(f"differs: {where}", f"device {device}, most have another")
 
 
 def _packages() -> Iterator[Finding]:

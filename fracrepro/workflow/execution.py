@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,28 +16,31 @@ from typing import Any
 from fracrepro.errors import FracreproError
 from fracrepro.files import temporary_folder
 from fracrepro.workflow import provenance, reports, seals, sources
+from fracrepro.workflow.pool import THREADS, variables
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
+from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run
 
-RUN_VARIABLE = "FRACREPRO_RUN"  # marks the kernels of one call in their environment
 START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
 
 
-class OtherCodeError(FracreproError, RuntimeError):
-    """A worker's package is not the one that made the task."""
+_alone = threading.Lock()  # folder and environment of a kernel are those of the process that starts it
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to execute one notebook; `facts` go into the record as they are."""
+    """What a worker needs to execute one notebook; `facts` go into the record as they are.
+
+    Where `root` is no folder, on another machine, `files` take its place: text by relative path.
+    """
 
     name: str
     source: str
     parameters: dict[str, Any]
     package_digest: str
     root: str
-    run: str
     facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,10 @@ def execute(task: Task) -> Outcome:
         )
     digests = sources.source_digests()  # before the kernel: what is edited meanwhile makes the page stale
     started, clock = datetime.now(UTC), time.perf_counter()
-    with temporary_folder("fracrepro-page-") as folder, _kernel_environment(task):
-        error = _run_papermill(task, folder)
+    with _alone, temporary_folder("fracrepro-page-") as folder:
+        root = _root(task, folder)
+        with variables(_kernel_environment(task, root)):
+            error = _run_papermill(task, folder, root)
         executed = json.loads((folder / "executed.ipynb").read_text())
     notebook = sources.without_probe(executed)
     error = error or _problem(notebook)
@@ -93,34 +98,24 @@ def execute(task: Task) -> Outcome:
     return Outcome(task.name, json.dumps(notebook, indent=1) + "\n", record, error)
 
 
-def stop_kernels(run: str) -> None:
-    """Kill the kernels that this process started for `run`; their notebooks end as failures."""
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it may end, or change hands, while it is looked at
-            if child.environ().get(RUN_VARIABLE) == run:
-                child.kill()
-
-
-@contextmanager
-def _kernel_environment(task: Task) -> Iterator[None]:
-    """Set what the kernel inherits: one thread, whatever the number of jobs, so that no bit changes."""
-    wanted = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    wanted |= {ENVIRONMENT_VARIABLE: task.root, RUN_VARIABLE: task.run}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def _root(task: Task, folder: Path) -> Path:
+    """The project's folder: the caller's where this machine has it, else one with what the notebook reads."""
+    if Path(task.root).is_dir():
+        return Path(task.root)
+    for relative, text in task.files.items():
+        path = folder / "project" / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "project").mkdir(exist_ok=True)
+    return folder / "project"
 
 
-def _run_papermill(task: Task, folder: Path) -> str:
+def _kernel_environment(task: Task, root: Path) -> dict[str, str]:
+    """What the kernel inherits: one thread, whatever the number of jobs, so that no bit changes."""
+    return {**dict.fromkeys(THREADS, "1"), ENVIRONMENT_VARIABLE: str(root), RUN_VARIABLE: current_run()}
+
+
+def _run_papermill(task: Task, folder: Path, root: Path) -> str:
     """Run papermill inside `folder`; return "" or a description of the failure."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -135,7 +130,7 @@ def _run_papermill(task: Task, folder: Path) -> str:
                 source,
                 executed,
                 parameters=task.parameters,
-                cwd=task.root if Path(task.root).is_dir() else folder,
+                cwd=root,
                 kernel_name="python3",
                 progress_bar=False,
                 log_output=False,

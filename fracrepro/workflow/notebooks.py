@@ -1,27 +1,24 @@
-"""Runs notebooks as functions: checked parameters, content hashes, only what changed, in parallel."""
+"""Runs notebooks as functions: checked parameters, content hashes, only what changed, on the engine."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
-import threading
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fracrepro import files
 from fracrepro.arguments import choice
-from fracrepro.errors import ArgumentError
+from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow import parameters, provenance, seals, sources
-from fracrepro.workflow.execution import Outcome, Task, execute, stop_kernels
+from fracrepro.workflow.engine import Engine, Result
+from fracrepro.workflow.engine import Task as Work
+from fracrepro.workflow.execution import Outcome, Task, execute
 from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
+_FAILURES = (FracreproError, OSError)  # of a notebook; anything else is a defect
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Run:
     parameters: dict[str, Any]
     profile: str
     digest: str
+    data: tuple[tuple[str, str], ...] = ()
+    recorded: tuple[str, ...] = ()
 
     def is_current(self, folder: Path) -> bool:
         """Whether `folder` holds this run's page and record, made from the same content, unedited."""
@@ -56,8 +55,21 @@ class Run:
         return f"evidence is older than what {self.name} depends on"
 
 
-def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any] | None = None) -> Run:
+def plan(
+    project: Project,
+    name: str,
+    profile: str,
+    overrides: Mapping[str, Any] | None = None,
+    digests: dict[str, str] | None = None,
+) -> Run:
     """Settle a notebook's parameters and its content hash.
+
+    Args:
+        project: where the notebook is.
+        name: which one.
+        profile: a name in `notebooks/profiles.yml`.
+        overrides: parameters in place of the profile's, as text or values.
+        digests: of data sets that are known already, by name; what is read here is added.
 
     Raises:
         ArgumentError: for an unknown notebook, profile or parameter, and for a value that is not allowed;
@@ -81,15 +93,16 @@ def plan(project: Project, name: str, profile: str, overrides: Mapping[str, Any]
     uses = notebook["metadata"].get("fracrepro", {})
     for used in uses.get("data_parameters", []):
         choice(f"notebook {name}: metadata: data_parameters", used, tuple(contract))
+    data, recorded = _data(values, uses.get("data_parameters", []), digests), tuple(uses.get("recorded", []))
     parts = [
         ("source", source.encode()),
         ("parameters", json.dumps(values, sort_keys=True).encode()),
         ("profile", profile.encode()),
         ("versions", json.dumps(provenance.versions(), sort_keys=True).encode()),
-        *_recorded_parts(project, uses.get("recorded", [])),
-        *_data_parts(values, uses.get("data_parameters", [])),
+        *_recorded_parts(project, recorded),
+        *((f"data {data_set}", digest.encode()) for data_set, digest in data),
     ]
-    return Run(name, source, values, profile, provenance.digest(parts))
+    return Run(name, source, values, profile, provenance.digest(parts), data, recorded)
 
 
 def _recorded_parts(project: Project, experiments: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -98,12 +111,17 @@ def _recorded_parts(project: Project, experiments: Sequence[str]) -> Iterator[tu
             yield str(path.name), path.read_bytes() if path.is_file() else b"absent"
 
 
-def _data_parts(values: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _data(
+    values: Mapping[str, Any], names: Sequence[str], digests: dict[str, str] | None
+) -> tuple[tuple[str, str], ...]:
     """The content hash of each data set that a parameter names: other images mean another run."""
+    digests = {} if digests is None else digests
     for name in names:
-        from fracrepro.nn import data
+        if values[name] not in digests:
+            from fracrepro.nn import data
 
-        yield f"data {values[name]}", data.load(values[name]).digest.encode()
+            digests[values[name]] = data.load(values[name]).digest
+    return tuple((values[name], digests[values[name]]) for name in names)
 
 
 def run(
@@ -115,13 +133,13 @@ def run(
     output: Path | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
+    worker_timeout: float = 60.0,
     force: bool = False,
 ) -> list[Outcome]:
-    """Execute the notebooks that are not current, and return what came of each.
+    """Execute the notebooks that are not current, and return what came of each, in their order.
 
     Every success leaves `NAME.ipynb` and `NAME.json`, written when it ends.
     A failure leaves `NAME.failed.ipynb` instead and touches no page.
-    One notebook runs in this process; several run side by side on Dask.
 
     Args:
         project: where the notebooks are.
@@ -129,37 +147,81 @@ def run(
         profile: a name in `notebooks/profiles.yml`.
         overrides: parameters in place of the profile's, as text or values, for every notebook.
         output: where the results go; None means the book.
-        jobs: workers of a local cluster; None means one a core.
-        scheduler: the address of a cluster that is used instead.
+        jobs: as in `fracrepro.workflow.engine.Engine`, as are `scheduler` and `worker_timeout`.
         force: whether to execute also what is current.
 
     Raises:
         ArgumentError: before any kernel starts: for unknown names, for parameters that a contract refuses,
             for a folder that cannot be written, and where no scheduler answers.
     """
+    engine = Engine(jobs, scheduler, worker_timeout)
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
     due = [item for item in runs if force or not item.is_current(folder)]
     files.writable_folder("output_dir", folder)
-    outcomes = []
-    run_id = uuid.uuid4().hex
-    for outcome in _execute_all([_task(project, item, run_id) for item in due], jobs, scheduler):
-        _store(outcome, folder)
-        outcomes.append(outcome)
-    return outcomes
+    return execute_all(project, due, engine, lambda _, outcome: _store(outcome, folder))
 
 
-def _task(project: Project, item: Run, run_id: str) -> Task:
-    facts = {"profile": item.profile, "digest": item.digest}
-    return Task(
+def execute_all(
+    project: Project,
+    runs: Sequence[Run],
+    engine: Engine,
+    done: Callable[[Run, Outcome], None],
+    *,
+    labels: Sequence[str] | None = None,
+    unit: str = "notebook",
+) -> list[Outcome]:
+    """Execute planned runs on the engine and return their outcomes, in their order.
+
+    A worker that dies, or a disk that is full, fails its notebook and no other.
+
+    Args:
+        project: where the notebooks are.
+        runs: what to do; a notebook may come several times, with other parameters.
+        engine: where.
+        done: is called with each outcome as it comes.
+        labels: the name of each run in the progress; None takes those of the notebooks.
+        unit: the word for one of them beside the bar.
+
+    Raises:
+        Exception: what no notebook may raise, after all have ended; and as `Engine.run`.
+    """
+    names = labels or [item.name for item in runs]
+    tasks = [_work(project, item, name) for item, name in zip(runs, names, strict=True)]
+    items = {id(task): item for task, item in zip(tasks, runs, strict=True)}
+
+    def store(result: Result) -> None:
+        item = items[id(result.task)]
+        done(item, _outcome(item, result))
+
+    results = engine.run(tasks, store, unit=unit)
+    for result in results:
+        if result.error is not None and not isinstance(result.error, _FAILURES):
+            raise result.error
+    return [_outcome(item, result) for item, result in zip(runs, results, strict=True)]
+
+
+def _work(project: Project, item: Run, label: str) -> Work:
+    """The run as a task of the engine."""
+    paths = [project.recorded / f"{name}{end}" for name in item.recorded for end in (".csv", ".json")]
+    read = [project.profiles, *(path for path in paths if path.is_file())]
+    task = Task(
         name=item.name,
         source=item.source,
         parameters=item.parameters,
         package_digest=provenance.package_digest(),
         root=str(project.root),
-        run=run_id,
-        facts=facts,
+        facts={"profile": item.profile, "digest": item.digest},
+        files={path.relative_to(project.root).as_posix(): path.read_text() for path in read},
     )
+    return Work(label, execute, (task,), data=item.data, identity=item.digest)
+
+
+def _outcome(item: Run, result: Result) -> Outcome:
+    """What came of a notebook; one whose worker is lost has the source in place of what was executed."""
+    if result.error is None:
+        return result.value
+    return Outcome(item.name, item.source, {}, result.problem)
 
 
 def _store(outcome: Outcome, folder: Path) -> None:
@@ -170,64 +232,3 @@ def _store(outcome: Outcome, folder: Path) -> None:
     files.write_text(folder / f"{outcome.name}.ipynb", outcome.notebook)
     files.write_json(folder / f"{outcome.name}.json", outcome.record)
     failed.unlink(missing_ok=True)
-
-
-def _execute_all(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> Iterator[Outcome]:
-    """Yield outcomes as they come, with a progress bar where a person watches."""
-    from tqdm import tqdm
-
-    if not tasks:
-        return
-    alone = scheduler is None and (len(tasks) == 1 or jobs == 1)
-    outcomes = map(execute, tasks) if alone else _on_dask(tasks, jobs, scheduler)
-    with tqdm(outcomes, total=len(tasks), unit="notebook", disable=None, file=sys.stderr) as bar:
-        for outcome in bar:
-            bar.set_postfix_str(outcome.name)
-            yield outcome
-
-
-def _on_dask(tasks: Sequence[Task], jobs: int | None, scheduler: str | None) -> Iterator[Outcome]:
-    """Yield outcomes from a Dask cluster: an existing one, or a local one that ends with this call."""
-    import dask
-    from distributed import Client, LocalCluster, as_completed
-
-    with ExitStack() as stack:
-        # A notebook that killed its worker would kill the next one too.
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
-        address = scheduler
-        if scheduler is None:
-            with _interruptions_ignored():
-                cluster = LocalCluster(
-                    n_workers=min(jobs or os.cpu_count() or 1, len(tasks)),
-                    threads_per_worker=1,  # a kernel's environment is set per process
-                    dashboard_address=None,
-                    silence_logs="ERROR",
-                )
-            address = stack.enter_context(cluster)
-        try:
-            client = stack.enter_context(Client(address, timeout="10s"))
-        except (OSError, ValueError) as error:  # nobody listens; or it is no address at all
-            raise ArgumentError(
-                f"scheduler = {scheduler!r}: no Dask scheduler answers there ({error})"
-            ) from None
-        futures = client.map(execute, tasks, pure=False)
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:  # an interruption, or a caller who stops: nobody waits for the rest
-            client.cancel(futures)
-            client.run(stop_kernels, tasks[0].run)
-            raise
-
-
-@contextmanager
-def _interruptions_ignored() -> Iterator[None]:
-    """Let processes that start here ignore Ctrl-C: a terminal sends it to all, and the caller acts."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fracrepro.errors import MissingPackageError
 
 # The extra that brings each package, by the name under which it is imported; pip's name where it differs.
-_NN = ("torch", "pandas", "tqdm", "pooch", "requests", "sklearn")
+_NN = ("torch", "pandas", "tqdm", "pooch", "requests", "sklearn", "threadpoolctl")
 _BOOK = (
     "yaml",
     "papermill",

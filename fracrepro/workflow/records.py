@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fracrepro.nn.data.base import Dataset
     from fracrepro.nn.experiments.base import Experiment
+    from fracrepro.workflow.engine import Engine
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
     device: str = "auto",
     interval: float = 300.0,
     progress: bool | None = None,
+    engine: Engine | None = None,
 ) -> pd.DataFrame:
     """Carry out an experiment and write `folder`/NAME.csv and NAME.json; continue an interrupted call.
 
@@ -38,6 +40,7 @@ def run(
         experiment: what to do.
         folder: where the record goes.
         device: as in `fracrepro.nn.experiments.base.Experiment.run`, as are `interval` and `progress`.
+        engine: where its pieces are done; None keeps all in this process.
 
     Returns:
         The results.
@@ -52,7 +55,8 @@ def run(
     name = experiment.name
     with files.lock(folder / f".{name}.lock", f"out = {str(folder)!r}: recording of {name!r}"):
         _check_replaceable(folder / f"{name}.json", experiment)
-        return _record(experiment, folder, data.load(experiment.dataset), device, interval, progress)
+        images = data.load(experiment.dataset)
+        return _record(experiment, folder, images, device, interval, progress, engine)
 
 
 def _record(
@@ -62,6 +66,7 @@ def _record(
     device: str,
     interval: float,
     progress: bool | None,
+    engine: Engine | None,
 ) -> pd.DataFrame:
     """Carry out the experiment and write its two files; the folder is this process's own meanwhile."""
     name = experiment.name
@@ -70,9 +75,14 @@ def _record(
     commit, package = _commit(), provenance.package_digest()
     started, clock = datetime.now(UTC), time.perf_counter()
     resumed = checkpoints.is_dir()
-    results = experiment.run(
-        images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
-    )
+    if engine is None:
+        results = experiment.run(
+            images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
+        )
+    else:
+        from fracrepro.workflow import trainings  # a bare machine trains without it
+
+        results = trainings.run(experiment, images, checkpoints, engine, device=device, interval=interval)
     text = results.to_csv(index=False, lineterminator="\n")
     record = {
         "experiment": name,

@@ -1,8 +1,13 @@
-"""A small project in a temporary folder: notebooks that run in a second and touch nothing else."""
+"""A small project in a temporary folder, and a Dask cluster on this machine's loopback."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
+import time
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +66,68 @@ def project(tmp_path, monkeypatch):
     (root / "notebooks" / "profiles.yml").write_text("quick:\n  01_good: {width: 8}\nbook: {}\n")
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(root))
     return Project(root)
+
+
+class Cluster:
+    """A scheduler and workers, started by hand as the recipe in the book says, and killed one by one."""
+
+    def __init__(self, folder, *options):
+        self.folder, self.options, self.processes = folder, options, []
+        self.scheduler = self.start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", folder / "s"
+        )
+        deadline = time.monotonic() + 120
+        while not (folder / "s").exists():
+            assert time.monotonic() < deadline
+            assert self.scheduler.poll() is None
+            time.sleep(0.1)
+        time.sleep(0.1)
+        self.address = json.loads((folder / "s").read_text())["address"]
+
+    def start(self, role, *arguments, **variables):
+        here = str(Path(__file__).parent)
+        path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = os.environ | {"PYTHONPATH": path} | variables
+        program = str(Path(sys.executable).with_name("dask"))
+        command = [program, role, *map(str, arguments), "--no-dashboard", *self.options]
+        log = open(self.folder / f"{role}-{len(self.processes)}.log", "w")  # noqa: SIM115
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=self.folder)
+        self.processes.append(process)
+        return process
+
+    def worker(self, *arguments, **variables):
+        """Without a nanny, so that a kill is a death."""
+        return self.start("worker", self.address, "--nthreads", "1", "--no-nanny", *arguments, **variables)
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two workers, shared by the tests of a module, which leave them alive."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.worker()
+    made.worker()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_cluster(tmp_path):
+    """Clusters of a test's own, to be killed."""
+    made = []
+
+    def make(workers=1, *options):
+        folder = tmp_path / f"cluster-{len(made)}"
+        folder.mkdir()
+        made.append(Cluster(folder, *options))
+        for _ in range(workers):
+            made[-1].worker()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -37,6 +37,7 @@ BARE = {
     "schemes": ([], "error: pandas is not installed: pip install 'fracrepro[nn]'"),
     "new-page": (["Bad-Name"], "error: name = 'Bad-Name': need lower-case words joined by underscores"),
     "run": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
+    "sweep": (["x.yml"], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "train": (["digits", "--profile", "quick"], "error: torch is not installed: pip install 'fracrepro[nn]'"),
 }
 
@@ -135,7 +136,8 @@ def test_every_package_that_is_imported_is_one_that_an_extra_brings():
         extra: {canonicalize_name(Requirement(line).name) for line in lines}
         for extra, lines in project["optional-dependencies"].items()
     }
-    through = {"nbclient": "papermill", "requests": "pooch"}  # come with others, which the extra names
+    # These come with others, which the extra names.
+    through = {"nbclient": "papermill", "requests": "pooch", "threadpoolctl": "scikit-learn"}
     for package, extra in packages.EXTRAS.items():
         name = packages.DISTRIBUTIONS.get(package, package)
         assert canonicalize_name(through.get(name, name)) in brings[extra], package

@@ -220,7 +220,7 @@ def test_a_worker_with_other_code_is_refused(project):
     from fracrepro.workflow.execution import Task, execute
 
     with pytest.raises(RuntimeError, match="another version"):
-        execute(Task("x", "{}", {}, package_digest="other", root="", run=""))
+        execute(Task("x", "{}", {}, package_digest="other", root=""))
 
 
 def kernels(marker):

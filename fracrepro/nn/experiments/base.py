@@ -12,7 +12,11 @@ from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import Dataset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+
+    from fracrepro.nn.training.pieces import Piece
 
 __all__ = ["Experiment", "lines"]
 
@@ -60,6 +64,31 @@ class Experiment(ABC):
             CheckpointError: when a checkpoint is damaged or of another experiment.
             OSError: when a checkpoint cannot be written; the last good ones stay.
         """
+
+    def pieces(self, device: str) -> list[Piece]:
+        """Return the parts that can be carried out side by side, on machines with such a device.
+
+        Args:
+            device: ``"cpu"`` or ``"cuda"``.
+
+        Raises:
+            ArgumentError: for an experiment that is one piece.
+        """
+        raise ArgumentError(f"{self.name}: is one piece of work; leave out jobs and scheduler")
+
+    def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
+        """Return what :meth:`run` does, from the checkpoints of pieces that have all ended.
+
+        Args:
+            dataset: the data.
+            checkpoint: the folder.
+            device: ``"cpu"`` or ``"cuda"``, where the pieces were.
+
+        Raises:
+            ArgumentError: when a piece has not ended.
+            CheckpointError: when a checkpoint is damaged or of another experiment.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def replace(self, **changes: Any) -> Self:

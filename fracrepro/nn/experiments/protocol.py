@@ -12,10 +12,13 @@ from fracrepro.nn import schemes
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment, lines
 from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.pieces import Piece, collect, pieces
 from fracrepro.nn.training.settings import Settings
 from fracrepro.nn.training.trainer import train
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 __all__ = ["CIFAR10", "DIGITS", "MNIST", "PROTOCOLS", "Protocol", "accuracies"]
@@ -50,6 +53,14 @@ class Protocol(Settings, Experiment):
         return train(
             self, dataset, device=device, checkpoint=checkpoint, interval=interval, progress=progress
         )
+
+    def pieces(self, device: str) -> list[Piece]:
+        """Return the lanes."""
+        return pieces(self, device)
+
+    def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
+        """Return the figures of every epoch, from the checkpoints of all lanes."""
+        return collect(self, dataset, checkpoint, device)
 
     def summary(self, results: pd.DataFrame) -> list[str]:
         """Return a line for each scheme: its test accuracy after the last epoch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -17,6 +17,7 @@ from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.protocol import MNIST, Protocol, accuracies
 from fracrepro.nn.schemes import make
+from fracrepro.nn.training.pieces import Piece, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,19 +104,32 @@ class Sweep(Experiment):
         Returns:
             The rows of :func:`fracrepro.nn.training.train`, with one column per axis after `experiment`.
         """
-        import pandas as pd
-
         dataset = data.load(self.dataset) if dataset is None else dataset
         tables = []
         for cell, protocol in self.cells():
-            name = ",".join(f"{axis}={value:g}" for axis, value in cell.items())
-            folder = None if checkpoint is None else Path(checkpoint) / name
-            table = protocol.run(
-                dataset, device=device, checkpoint=folder, interval=interval, progress=progress
+            folder = None if checkpoint is None else Path(checkpoint) / _label(cell)
+            tables.append(
+                protocol.run(dataset, device=device, checkpoint=folder, interval=interval, progress=progress)
             )
+        return self._table(tables)
+
+    def pieces(self, device: str) -> list[Piece]:
+        """Return the lanes of every cell."""
+        cells = [(_label(cell), protocol) for cell, protocol in self.cells()]
+        return [piece for label, protocol in cells for piece in pieces(protocol, device, label, label)]
+
+    def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
+        """Return what :meth:`run` does, from the checkpoints of every cell."""
+        cells = [(checkpoint / _label(cell), protocol) for cell, protocol in self.cells()]
+        return self._table([protocol.collect(dataset, folder, device) for folder, protocol in cells])
+
+    def _table(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """The tables of the cells as one, with a column for each axis."""
+        import pandas as pd
+
+        for (cell, _), table in zip(self.cells(), tables, strict=True):
             for position, (axis, value) in enumerate(cell.items(), 1):
                 table.insert(position, axis, value)
-            tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
     def summary(self, results: pd.DataFrame) -> list[str]:
@@ -139,6 +153,11 @@ class Sweep(Experiment):
         if not isinstance(axes, Mapping):
             raise ArgumentError(f"record: describes no sweep (axes = {axes!r})")
         return cls(Protocol.from_dict(fields), tuple(axes.items()))
+
+
+def _label(cell: Mapping[str, float]) -> str:
+    """The name of a cell and of the folder of its checkpoints."""
+    return ",".join(f"{axis}={value:g}" for axis, value in cell.items())
 
 
 train_sweep = Sweep.run  # its name in version 0.1, for the module's old path

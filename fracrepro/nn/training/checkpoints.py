@@ -76,7 +76,7 @@ class Checkpoints:
             OSError: when it cannot be written; the previous checkpoint then stays.
         """
         content = {"figures": lane.figures, "tensors": [tensor.cpu() for tensor in lane.ensemble.tensors]}
-        write_checkpoint(self._path(lane), {**self.expected, "runs at seeds": list(lane.seeds)}, content)
+        write_checkpoint(self.path(lane), {**self.expected, "runs at seeds": list(lane.seeds)}, content)
 
     def restore(self, lane: Lane) -> None:
         """Bring a fresh lane to its last checkpoint, if there is one.
@@ -85,7 +85,7 @@ class Checkpoints:
             CheckpointError: when the file is damaged, or of another experiment or other runs (says what
                 differs).
         """
-        path = self._path(lane)
+        path = self.path(lane)
         if not path.exists():
             return
         content = read_checkpoint(path, {**self.expected, "runs at seeds": list(lane.seeds)})
@@ -94,7 +94,8 @@ class Checkpoints:
         if not 1 <= lane.epoch <= lane.protocol.epochs:
             raise CheckpointError(f"{path} holds {lane.epoch} epochs: need 1 to {lane.protocol.epochs}")
 
-    def _path(self, lane: Lane) -> Path:
+    def path(self, lane: Lane) -> Path:
+        """The file of a lane."""
         return self.folder / f"seeds-{'-'.join(map(str, _ends(lane.seeds)))}.ckpt"
 
 

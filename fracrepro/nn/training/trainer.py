@@ -23,7 +23,7 @@ from fracrepro.nn.training.start import check_scheme
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "diverged", "train", "training_device"]
+__all__ = ["COLUMNS", "diverged", "table", "train", "training_device"]
 
 #: The columns of every result and record of a training; a sweep adds one for each of its axes.
 COLUMNS = ("experiment", "scheme", "s", "seed", "epoch", *FIGURES)
@@ -88,7 +88,7 @@ def train(
         for lane in lanes:
             saved.restore(lane)
     _run(lanes, protocol, workers, progress, saved, interval)
-    return _table(protocol, lanes)
+    return table(protocol, lanes)
 
 
 def diverged(results: pd.DataFrame) -> pd.DataFrame:
@@ -169,8 +169,8 @@ def _run(
         torch.set_num_threads(before)
 
 
-def _table(protocol: Settings, lanes: list[Lane]) -> pd.DataFrame:
-    """One row per scheme, seed and epoch, in this order."""
+def table(protocol: Settings, lanes: list[Lane]) -> pd.DataFrame:
+    """Return one row per scheme, seed and epoch, in this order, from lanes in the order of their seeds."""
     import pandas as pd
 
     # figures of shape (schemes, seeds, epochs, figures)

@@ -1,0 +1,61 @@
+"""Data sets on their way to a machine that lacks them: the official files, checked where they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fracrepro.arguments import choice
+from fracrepro.files import atomic_writer
+from fracrepro.nn import data
+from fracrepro.nn.data import cifar10, mnist
+from fracrepro.nn.data.base import DataError
+
+__all__ = ["official_files", "packed", "receive"]
+
+
+def official_files(name: str) -> list[Path]:
+    """Return the files of a downloaded data set on this machine.
+
+    Args:
+        name: one of `fracrepro.nn.data.SOURCES`.
+
+    Raises:
+        ArgumentError: for another name.
+        DataError: when the set is not on this machine.
+    """
+    choice("name", name, tuple(data.SOURCES))
+    where = data.status(name)[0]["where"]
+    if where is None:
+        raise DataError(f"{name}: not on this machine, and so nothing to send")
+    names = {
+        "mnist": tuple(mnist.FILES),
+        "cifar10": (*(batch for part in cifar10.BATCHES.values() for batch in part), cifar10.ARCHIVE),
+    }[name]
+    found = [
+        path for folder in (Path(where), Path(where) / cifar10.FOLDER) for path in map(folder.joinpath, names)
+    ]
+    return [path for path in found if path.is_file()]
+
+
+def packed(name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each official file; see :func:`official_files`."""
+    for path in official_files(name):
+        yield path.name, path.read_bytes()
+
+
+def receive(name: str, file: str, content: bytes) -> None:
+    """Put a file into this machine's cache, where :func:`fracrepro.nn.data.load` finds and checks it.
+
+    Args:
+        name: of the data set.
+        file: its name, without a folder.
+        content: what it holds.
+
+    Raises:
+        ArgumentError: for a data set that is not downloaded.
+        OSError: when it cannot be written.
+    """
+    folder = data._cache() / choice("name", name, tuple(data.SOURCES))
+    with atomic_writer(folder / Path(file).name) as target:
+        target.write(content)

@@ -1,0 +1,205 @@
+"""Local workers: processes that take one job at a time; one that dies costs its job another attempt."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import cast
+
+from fracrepro.errors import FracreproError
+from fracrepro.workflow import interruptions
+from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call
+
+TICK = 0.5  # seconds between two looks at whether the caller was interrupted
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class LostWorkerError(FracreproError, RuntimeError):
+    """The process or machine that had the task died, at every attempt."""
+
+
+class Worker:
+    """A process and the line to it.
+
+    Args:
+        environment: variables that it has beside this process's own.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start it: in a fresh interpreter, because a forked one may inherit a lock that nobody opens."""
+        context = multiprocessing.get_context("spawn")
+        self.line, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other,), daemon=True)
+        with interruptions.blocked(), variables(environment):
+            self.process.start()
+        other.close()  # so that the death of the process ends the line
+        self.index: int | None = None
+
+    def give(self, index: int, job: Job) -> None:
+        """Send a job; a process that is dead by now shows so when its line is read."""
+        self.index = index
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.line.send_bytes(pickle.dumps(job))
+
+    def take(self) -> tuple[int, Reply | None]:
+        """Return the index of the job and its reply, or None where the process has died."""
+        index, self.index = self.index, None
+        assert index is not None
+        try:
+            return index, pickle.loads(self.line.recv_bytes())
+        except (EOFError, OSError):
+            self.process.join(1.0)  # it closes the line just before it ends
+            return index, None
+
+    def end(self) -> None:
+        """Kill the process with all that it has started."""
+        try:
+            import psutil
+
+            process = psutil.Process(self.process.pid)
+            with suppress(psutil.Error):
+                process.suspend()  # it starts nothing more while its children are counted
+            children = process.children(recursive=True)
+        except ModuleNotFoundError:  # no psutil: no notebooks, and so no children
+            children = []
+        except psutil.Error:  # it has ended
+            children = []
+        self.process.kill()
+        for child in children:
+            with suppress(psutil.Error):
+                child.kill()
+        self.process.join()
+        self.line.close()
+
+
+def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Iterator[tuple[int, Reply] | None]:
+    """Yield the index and reply of each job as they come, and None at least every half second.
+
+    Whoever stops iterating ends the workers and all that they have started.
+
+    Args:
+        jobs: what to do; what the caller appends between two replies is done too.
+        workers: how many processes.
+        retries: how often a job is tried again after the death of its process.
+        gpus: when positive, each process sees one of so many devices.
+    """
+    resource_tracker.ensure_running()  # now, because its start unblocks the signals that are blocked below
+    due, deaths = deque(range(len(jobs))), Counter[int]()
+    known = len(jobs)
+    crew: list[Worker] = []
+
+    def feed(place: int) -> None:
+        if not due or crew[place].index is not None:
+            return
+        if not crew[place].process.is_alive():
+            crew[place].end()
+            crew[place] = Worker(_environment(place, gpus))
+        index = due.popleft()
+        crew[place].give(index, jobs[index])
+
+    try:
+        for place in range(min(workers, len(jobs))):
+            crew.append(Worker(_environment(place, gpus)))
+            feed(place)
+        while busy := {worker.line: place for place, worker in enumerate(crew) if worker.index is not None}:
+            ready = wait(list(busy), TICK)
+            if not ready:
+                yield None
+            for line in ready:
+                place = busy[cast(Connection, line)]
+                index, reply = crew[place].take()
+                if reply is None:
+                    deaths[index] += 1
+                    if deaths[index] <= retries:
+                        due.appendleft(index)
+                    else:
+                        code = crew[place].process.exitcode
+                        error = LostWorkerError(f"its worker died {deaths[index]} times (exit code {code})")
+                        reply = Reply(error=error)
+                feed(place)
+                if reply is not None:
+                    yield index, reply
+            due.extend(range(known, len(jobs)))
+            known = len(jobs)
+            for place in range(len(crew)):
+                feed(place)
+    finally:
+        with interruptions.blocked():
+            for worker in crew:
+                worker.end()
+
+
+def _environment(place: int, gpus: int) -> dict[str, str]:
+    device = {"CUDA_VISIBLE_DEVICES": str(place % gpus)} if gpus else {}
+    return {**dict.fromkeys(THREADS, "1"), INSIDE_VARIABLE: "1", **device}
+
+
+def _serve(line: Connection) -> None:
+    """Answer jobs until the line ends; the whole life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all, and the caller acts
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = pickle.loads(line.recv_bytes())
+        except EOFError:
+            return
+        except Exception as error:  # a module that is not there, for example: the caller hears of it
+            reply = Reply(error=RuntimeError(f"{type(error).__name__}: {error}"))
+        else:
+            reply = call(job)
+        line.send_bytes(_packed(reply))
+
+
+def _packed(reply: Reply) -> bytes:
+    """The reply as bytes that can be read; an error that cannot travel goes as its words."""
+    try:
+        packed = pickle.dumps(reply)
+        if reply.error is not None:
+            pickle.loads(packed)
+    except Exception as problem:
+        error = reply.error or problem
+        words = RuntimeError(f"{type(error).__name__}: {error}")
+        packed = pickle.dumps(Reply(error=words, details=reply.details, started=reply.started))
+    return packed
+
+
+def _end_with_parent() -> None:
+    """End this process, and what it has started, when the caller is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _kill_children()
+        os._exit(1)
+
+
+def _kill_children() -> None:
+    with suppress(ModuleNotFoundError):
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+
+
+@contextmanager
+def variables(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment inside the block."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,90 @@
+"""What the commands that compute say and do: notebooks, sweeps, trainings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fracrepro import files
+from fracrepro.errors import ArgumentError
+from fracrepro.workflow.project import Project
+
+if TYPE_CHECKING:
+    from fracrepro.nn.experiments.base import Experiment
+    from fracrepro.workflow.engine import Engine
+    from fracrepro.workflow.sweeps import NotebookSweep
+
+
+def run_notebooks(project: Project, names: Sequence[str], **options: Any) -> None:
+    """Run notebooks, say what happened to each, and exit with 1 when one failed."""
+    from fracrepro.workflow import notebooks
+
+    names = list(names) or project.notebook_names()
+    outcomes = notebooks.run(project, names, **options)
+    folder = options.get("output") or project.executed
+    for outcome in outcomes:
+        if outcome.error:
+            click.echo(f"{outcome.name}: FAILED in {outcome.error}", err=True)
+            click.echo(f"  the notebook so far: {folder / outcome.name}.failed.ipynb", err=True)
+        else:
+            click.echo(f"{outcome.name}: executed in {outcome.record['seconds']:.1f} s")
+    ran = {outcome.name for outcome in outcomes}
+    for name in names:
+        if name not in ran:
+            click.echo(f"{name}: unchanged")
+    if any(outcome.error for outcome in outcomes):
+        sys.exit(1)
+
+
+def sweep_notebook(
+    sweep: NotebookSweep, folder: Path | None, dry_run: bool, force: bool, **options: Any
+) -> None:
+    """Say what there is to do, do it, list what failed, and exit with 1 if anything did."""
+    from fracrepro.workflow import sweeps
+    from fracrepro.workflow.engine import Engine
+
+    engine = Engine(**options)
+    if folder is None:
+        raise ArgumentError("output_dir: need --output-dir DIR, for the table and the finished points")
+    click.echo(str(sweeps.outlook(sweep, folder, engine, force)))
+    if dry_run:
+        return
+    failures = sweeps.run(sweep, folder, engine, force=force)
+    click.echo(f"the table: {folder / sweep.name}.csv")
+    for label, error, path in failures:
+        click.echo(f"FAILED {label}: {error}", err=True)
+        click.echo(f"  the notebook so far: {path}", err=True)
+    if failures:
+        click.echo(f"{len(failures)} of {len(sweep.points)} points failed; their rows are missing", err=True)
+        sys.exit(1)
+
+
+def train(chosen: Experiment, out: Path, device: str, dry_run: bool, engine: Engine | None) -> None:
+    """Record an experiment, on the engine where there is one, and exit with 1 if pieces failed."""
+    from fracrepro.nn import data
+    from fracrepro.workflow import records
+    from fracrepro.workflow.trainings import UnfinishedError
+
+    if engine is not None:
+        from fracrepro.workflow import trainings
+
+        measure = Project.find().recorded / f"{chosen.name}.csv"
+        images = data.load(chosen.dataset)
+        click.echo(str(trainings.outlook(chosen, images, out, engine, device, measure)))
+    if dry_run:
+        return
+    files.writable_folder("out", out)
+    try:
+        results = records.run(chosen, out, device=device, engine=engine)
+    except UnfinishedError as error:
+        for line in error.failures:
+            click.echo(f"FAILED {line}", err=True)
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    for line in chosen.summary(results):
+        click.echo(line)
+    click.echo(f"the record: {out / chosen.name}.csv")
