@@ -24,6 +24,7 @@ ERRORS = ("root_error", "talbot_error", "laplace_error", "mean_error", "variance
 _GRID = "of the accurate stationary law, no longer of the page's grid with linear interpolation"
 _NETWORKS = "from 2500 networks instead of the page's number"
 _CARRIERS = "from the root of an interpolated integral, no longer read off a grid"
+_NUMBERS = "a number, no longer text made of one"
 _SWEEPS = "depth 20 and width 64 are the same runs and count once"
 # Page, name: why a value is reported no more, or is another quantity under that name.
 RETIRED = {
@@ -45,6 +46,8 @@ RETIRED = {
     ),
     ("08_backward", "entropy_growth"): _NETWORKS,
     ("08_backward", "entropy_growth_error"): _NETWORKS,
+    ("02_moment_preservation", "percent_norm_gain"): _NUMBERS,
+    ("03_almost_sure_limit", "dead_here"): _NUMBERS,
     ("03_almost_sure_limit", "carrier_share"): _CARRIERS,
     ("03_almost_sure_limit", "carrier_share_deep"): _CARRIERS,
     ("09_mnist", "sweep_comparisons"): _SWEEPS,
