@@ -15,16 +15,12 @@ WIDTHS = (390, 1300, 1920)
 _OF = "book/executed/"
 NAMES = (
     "04_heavy_tailed_limit",
-    "05_log_normality",
-    "06_small_outputs",
-    "07_dropout",
     "08_backward",
     "09_mnist",
     "11_gradient_tails",
 )
 LATE_FIGURE = {f"{_OF}{name}" for name in NAMES}
-RAW_NUMBERS = {f"{_OF}{name}" for name in ("05_log_normality", "06_small_outputs")}
-RAW_NUMBERS |= {f"{_OF}11_gradient_tails"}
+RAW_NUMBERS = {f"{_OF}11_gradient_tails"}
 NO_BOX = {f"{_OF}{name}" for name in (*NAMES, "10_cifar10")}
 LONG_CODE: set[str] = set()
 
