@@ -21,13 +21,10 @@ NAMES = (
     "06_small_outputs",
     "07_dropout",
     "08_backward",
-    "09_mnist",
-    "11_gradient_tails",
 )
 LATE_FIGURE = {f"{_OF}{name}" for name in NAMES}
 RAW_NUMBERS = {f"{_OF}{name}" for name in ("02_moment_preservation", "05_log_normality", "06_small_outputs")}
-RAW_NUMBERS |= {f"{_OF}11_gradient_tails"}
-NO_BOX = {f"{_OF}{name}" for name in (*NAMES, "01_variance_preservation", "10_cifar10")}
+NO_BOX = {f"{_OF}{name}" for name in (*NAMES, "01_variance_preservation")}
 LONG_CODE: set[str] = set()
 
 RAW = {
