@@ -16,12 +16,10 @@ _OF = "book/executed/"
 NAMES = (
     "04_heavy_tailed_limit",
     "08_backward",
-    "09_mnist",
-    "11_gradient_tails",
 )
 LATE_FIGURE = {f"{_OF}{name}" for name in NAMES}
-RAW_NUMBERS = {f"{_OF}11_gradient_tails"}
-NO_BOX = {f"{_OF}{name}" for name in (*NAMES, "10_cifar10")}
+RAW_NUMBERS: set[str] = set()
+NO_BOX = {f"{_OF}{name}" for name in NAMES}
 LONG_CODE: set[str] = set()
 
 RAW = {
