@@ -1,7 +1,9 @@
 """The engine on a Dask scheduler: the same results, one line for what goes wrong, and who is odd there."""
 
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from fracrepro.workflow import doctor, notebooks, trainings, worker
 from fracrepro.workflow.engine import Engine, Task
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +245,73 @@ def test_addresses_with_certificates(make_cluster, tasks, tmp_path, monkeypatch)
         on(cluster).map(tasks.square, [3])
     with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
         assert on(cluster).map(tasks.square, [3]) == [9]
+
+
+def recipe(name):
+    """The block of the book after a comment with this name."""
+    text = (ROOT / "book" / "cluster.md").read_text()
+    return re.search(rf"<!-- recipe: {name} -->\n```\w+\n(.*?)```", text, flags=re.S)[1]
+
+
+def test_the_recipe_for_one_machine_works_as_it_is_printed(project, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = recipe("loopback").replace("8786", str(port)).replace("02_moment_preservation", "01_good")
+    scheduler, workers, doctors, sweep = (
+        line.replace(".venv/bin", str(Path(sys.executable).parent)).split() for line in text.splitlines()
+    )
+    with open(tmp_path / "log", "w") as log:
+        running = [subprocess.Popen(scheduler, stderr=log, cwd=tmp_path)]
+        wait_until(lambda: "Scheduler at" in (tmp_path / "log").read_text(), 120)
+        running.append(subprocess.Popen(workers, stderr=log, cwd=tmp_path))
+    try:
+        examined = subprocess.run(doctors, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert "all have this code" in examined.stdout, examined.stderr
+        result = subprocess.run(sweep, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+    assert list(pd.read_csv(tmp_path / "mine" / "01_good.csv")["product"]) == [32.0, 64.0]
+
+
+def test_the_recipe_for_slurm_submits_workers_that_work(tasks, tmp_path, monkeypatch):
+    """A queue that runs a job right here takes the place of Slurm's."""
+    (tmp_path / "sbatch").write_text(
+        f"#!/bin/sh\ncp $1 {tmp_path}/job\nsh $1 > {tmp_path}/log 2>&1 &\necho Submitted batch job $!\n"
+    )
+    (tmp_path / "scancel").write_text("#!/bin/sh\nkill $@ || true\n")
+    for program in ("sbatch", "scancel"):
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(HERE)]))
+    monkeypatch.chdir(tmp_path)
+    source = recipe("slurm")
+    for old, new in {
+        "/shared/fracrepro/.venv/bin/python": sys.executable,
+        "jobs=4": "jobs=1",
+        "cores=8": "cores=1",
+        "processes=8": "processes=1",
+        'input("Enter ends the cluster. ")\n': "",
+    }.items():
+        assert old in source
+        source = source.replace(old, new)
+    names = {}
+    try:
+        exec(compile(source, "recipe", "exec"), names)
+        script = names["cluster"].job_script()
+        for line in ("#SBATCH -p cpu", "#SBATCH --cpus-per-task=1", "#SBATCH -t 08:00:00", "--nthreads 1"):
+            assert line in script
+        assert f"{sys.executable} -m distributed.cli.dask_worker tcp://" in script
+        assert script.index("export FRACREPRO_DATA=/shared/data") < script.index("dask_worker")
+        engine = Engine(scheduler=names["cluster"].scheduler_address, progress=False, worker_timeout=120.0)
+        assert engine.map(tasks.square, [1, 2]) == [1, 4]
+        assert "distributed.cli.dask_worker" in (tmp_path / "job").read_text()
+    finally:
+        if "cluster" in names:
+            names["cluster"].close()
 
 
 def wait_until(condition, seconds):
