@@ -80,6 +80,7 @@ def test_linear_network_with_kaimings_order(tmp_path):
     exact = 0.5 * (math.log(2 / 8) + special.digamma(4))
     assert values["exponent"] == pytest.approx(exact, rel=1e-10)
     assert values["dead_here"] == 0
+    assert values["shown_words"] == values["dash_words"] == values["dead_words"] == ""
     assert values["exponent_at_negative"] > 0
 
 
@@ -88,6 +89,8 @@ def test_one_relu_neuron_whose_survivors_grow(tmp_path):
     assert values["exponent"] == pytest.approx(relu_exponent(0.01, 1), rel=1e-9)
     assert values["exponent"] > 0
     assert values["shown_alive"] == 0
+    assert "died" in values["shown_words"]
+    assert "grow" in values["dash_words"]
     assert values["dead_here"] == pytest.approx(0.5, rel=1e-15)
     assert not values["rare_rejected"]
 
