@@ -209,13 +209,21 @@ def update_readme(project: Project) -> None:
         ArgumentError: when the README has no such markers, or a claim is malformed.
         OSError: when it cannot be written; it then stays as it was.
     """
-    path = project.root / "README.md"
-    text = files.read_text(path)
-    before, begun, rest = text.partition(_BEGIN)
-    _, ended, after = rest.partition(_END)
+    rewrite_between(project.root / "README.md", _BEGIN, _END, readme_table(project))
+
+
+def rewrite_between(path: Path, begin: str, end: str, text: str) -> None:
+    """Put `text` between the lines `begin` and `end` of a file.
+
+    Raises:
+        ArgumentError: when the file lacks one of the lines.
+        OSError: when it cannot be written; it then stays as it was.
+    """
+    before, begun, rest = files.read_text(path).partition(begin)
+    _, ended, after = rest.partition(end)
     if not begun or not ended:
-        raise ArgumentError(f"{path}: need the lines {_BEGIN} and {_END} around the table")
-    files.write_text(path, f"{before}{_BEGIN}\n{readme_table(project)}\n{_END}{after}")
+        raise ArgumentError(f"{path}: need the lines {begin} and {end} around what is generated")
+    files.write_text(path, f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def readme_table(project: Project) -> str:

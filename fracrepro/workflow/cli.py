@@ -306,16 +306,17 @@ def critical(width: int, s: float, activation: str, negative_slope: float | None
 @main.command("claims")
 @_PROFILE
 @click.option("--json", "as_json", is_flag=True, help="Print the joined ledger as JSON.")
-@click.option("--readme", is_flag=True, help="Rewrite the README's table from the declared claims.")
+@click.option("--readme", is_flag=True, help="Rewrite what the README says of claims and findings.")
 def claims_command(profile: str, as_json: bool, readme: bool) -> None:
     """Print the ledger of claims; exit with 1 when a claim lacks evidence or contradicts its verdict."""
     import json
 
-    from fracrepro.workflow import claims
+    from fracrepro.workflow import claims, findings
 
     project = Project.find()
     if readme:
         claims.update_readme(project)
+        findings.update_readme(project)
     judged = claims.judge(project, profile)
     if as_json:
         click.echo(json.dumps([entry.to_dict() for entry in judged], indent=1))

@@ -69,11 +69,19 @@ def as_table(records: list[FullScale]) -> str:
     """Return the book's table: what each page was run with, how long it took, what stands."""
     lines = ["| page | size | seconds | conditions that stand |", "|---|---|---|---|"]
     for entry in records:
-        networks = f"{entry.record['parameters']['networks']:,}".replace(",", _SPACE)
+        size = _size(entry.record["parameters"])
         stands = f"{entry.standing} of {entry.standing + len(entry.problems)}"
         seconds = f"{entry.record['seconds']:.0f}"
-        lines.append(f"| {{doc}}`executed/{entry.name}` | {networks} networks | {seconds} | {stands} |")
+        lines.append(f"| {{doc}}`executed/{entry.name}` | {size} | {seconds} | {stands} |")
     return "\n".join(lines) + "\n"
+
+
+def _size(parameters: dict[str, Any]) -> str:
+    """How much was drawn, or every whole number of a page that draws no networks, in words."""
+    sizes = {name: value for name, value in parameters.items() if type(value) is int and name != "seed"}
+    if "networks" in sizes:
+        return f"{sizes['networks']:,} networks".replace(",", _SPACE)
+    return ", ".join(f"{name} {value:,}".replace(",", _SPACE) for name, value in sizes.items()) or "–"
 
 
 def write(project: Project) -> None:

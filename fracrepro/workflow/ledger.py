@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from fracrepro.figures import numbers
 from fracrepro.workflow.claims import SOURCES, VERDICTS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 __all__ = ["setup", "table"]
 
@@ -35,22 +36,49 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("ledger", Ledger)
     app.add_directive("ledger-counts", Counts)
     app.add_directive("verdict", Verdict)
+    app.add_role("badge", Badge())
     return {"parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def _claims(env: BuildEnvironment) -> list[dict[str, Any]]:
+    """The judged claims, as :func:`fracrepro.workflow.site.write_ledger` has written them."""
+    path = Path(env.srcdir) / "book" / "_generated" / "claims.json"
+    env.note_dependency(str(path))
+    return json.loads(path.read_text())
+
+
+def _link(env: BuildEnvironment, document: str, anchor: str, *children: nodes.Node) -> nodes.reference:
+    """A link to an anchor of another page."""
+    uri = env.app.builder.get_relative_uri(env.docname, document)
+    return nodes.reference("", "", *children, internal=True, refuri=f"{uri}#{anchor}" if anchor else uri)
+
+
+class Badge(SphinxRole):
+    """``{badge}`claim-id [more ids]` ``: the weakest verdict of claims, linked to its row of the ledger."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Make the badge; an unknown claim is an error of the page."""
+        known = {claim["id"]: claim["verdict"] for claim in _claims(self.env)}
+        unknown = [name for name in self.text.split() if name not in known]
+        if unknown:
+            message = self.inliner.reporter.error(
+                f"badge: no claim {', '.join(unknown)} in book/claims.yml", line=self.lineno
+            )
+            return [nodes.problematic(self.rawtext, self.rawtext)], [message]
+        weakest = max(self.text.split(), key=lambda name: VERDICTS.index(known[name]))
+        return [_link(self.env, _PAGE, anchor(weakest), badge(known[weakest]))], []
 
 
 class _FromLedger(SphinxDirective):
     """What all directives here share: the judged claims."""
 
     def claims(self) -> list[dict[str, Any]]:
-        """The judged claims, as :func:`fracrepro.workflow.site.write_ledger` has written them."""
-        path = Path(self.env.srcdir) / "book" / "_generated" / "claims.json"
-        self.env.note_dependency(str(path))
-        return json.loads(path.read_text())
+        """The judged claims."""
+        return _claims(self.env)
 
     def link(self, document: str, anchor: str, text: str) -> nodes.reference:
         """A link to an anchor of another page."""
-        uri = self.env.app.builder.get_relative_uri(self.env.docname, document)
-        return nodes.reference("", text, internal=True, refuri=f"{uri}#{anchor}" if anchor else uri)
+        return _link(self.env, document, anchor, nodes.Text(text))
 
     def text(self, text: str) -> list[nodes.Node]:
         """A sentence of the ledger, in which backticks mark names."""

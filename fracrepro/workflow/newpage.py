@@ -7,6 +7,7 @@ writes a page replaces it piece by piece.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -18,8 +19,8 @@ from fracrepro.workflow.project import Project
 
 __all__ = ["new_page"]
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_CHAPTER = re.compile(r"^( *- file: )book/executed/\w+$", re.MULTILINE)
+_NAME = re.compile(r"(?:(\d\d)_)?([a-z][a-z0-9]*(?:_[a-z0-9]+)*)")
+_CHAPTER = re.compile(r"^( *- file: )book/executed/(\w+)$", re.MULTILINE)
 
 _TITLE = """
 # @title@
@@ -172,32 +173,37 @@ _CLAIM = """
 
 
 def new_page(project: Project, name: str) -> list[Path]:
-    """Make a page called `name` with the next number, and everything that the suite asks of a page.
+    """Make a page called `name`, and everything that the suite asks of a page.
+
+    Without a number of its own it gets the first one that is free: with pages 01 to 11 and 17, this is 12.
 
     Args:
         project: where the page goes.
-        name: lower-case words joined by underscores, such as ``joint_distribution``.
+        name: lower-case words joined by underscores, such as ``joint_distribution``, or with a number of two
+            digits before them, such as ``12_joint_distribution``.
 
     Returns:
         The files that were written: the notebook, its test, the table of contents, the ledger of claims.
 
     Raises:
-        ArgumentError: for another kind of name or one that a page has, where no chapter is in the book, and
-            where the project cannot be written.
+        ArgumentError: for another kind of name, a name or number that a page has, where no chapter is in the
+            book, and where the project cannot be written.
         OSError: when the disk is full, for example; every file then stays as it was.
     """
-    if not _NAME.fullmatch(name):
-        raise ArgumentError(f"name = {name!r}: need lower-case words joined by underscores, without a number")
-    known = project.notebook_names()
-    if name in {page.partition("_")[2] for page in known}:
+    match = _NAME.fullmatch(name)
+    if not match or match[1] == "00":
+        raise ArgumentError(f"name = {name!r}: need lower-case words joined by underscores, or 12_words")
+    taken = {int(page.partition("_")[0]): page.partition("_")[2] for page in project.notebook_names()}
+    number = int(match[1] or next(free for free in itertools.count(1) if free not in taken))
+    title = match[2]
+    if title in taken.values() or number in taken:
         raise ArgumentError(f"name = {name!r}: need another one, a page has it")
-    number = max((int(page.partition("_")[0]) for page in known), default=0) + 1
-    page = f"{number:02d}_{name}"
+    page = f"{number:02d}_{title}"
     words = {
         "@page@": page,
-        "@name@": name.replace("_", "-"),
-        "@id@": f"{name.replace('_', '-')}-example",
-        "@title@": name.replace("_", " ").capitalize(),
+        "@name@": title.replace("_", "-"),
+        "@id@": f"{title.replace('_', '-')}-example",
+        "@title@": title.replace("_", " ").capitalize(),
     }
     contents = {
         project.notebooks / f"{page}.ipynb": json.dumps(_notebook(words), indent=1, ensure_ascii=False)
@@ -225,13 +231,17 @@ def _write_all(contents: dict[Path, str]) -> None:
 
 
 def _table_of_contents(project: Project, page: str) -> str:
-    """The table of contents with the page behind the last one."""
+    """The table of contents with the page behind those of smaller numbers, or behind the last one."""
     path = project.root / "_toc.yml"
     text = path.read_text() if path.is_file() else ""
     chapters = list(_CHAPTER.finditer(text))
     if not chapters:
         raise ArgumentError(f"{path.name}: need a line such as '- file: book/executed/01_name' to go behind")
-    last = chapters[-1]
+    last = max(
+        (chapter for chapter in chapters if chapter[2] < page),
+        key=lambda chapter: chapter[2],
+        default=chapters[-1],
+    )
     return f"{text[: last.end()]}\n{last[1]}book/executed/{page}{text[last.end() :]}"
 
 

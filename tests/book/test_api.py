@@ -43,6 +43,7 @@ INTERNAL = {
     "fracrepro.workflow.worker": "behind `--jobs` and `--scheduler`",
     "fracrepro.workflow.doctor": "behind `fracrepro doctor`",
     "fracrepro.workflow.execution": "behind `fracrepro run`",
+    "fracrepro.workflow.findings": "behind `fracrepro build`",
     "fracrepro.workflow.full_scale": "behind `fracrepro build`",
     "fracrepro.workflow.ledger": "the ledger and the verdicts in the book",
     "fracrepro.workflow.newpage": "behind `fracrepro new-page`",

@@ -71,3 +71,20 @@ def test_the_table_says_how_long_and_how_many(copy):
     total = sum(len(row.get("holds", {})) for row in rows if row.get("evidence") == "02_moment_preservation")
     assert f"| {total} of {total} |" in table
     assert "1\N{NARROW NO-BREAK SPACE}000\N{NARROW NO-BREAK SPACE}000 networks" in table
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size"),
+    [
+        ({"width": 64, "networks": 2000, "seed": 1}, "2\N{NARROW NO-BREAK SPACE}000 networks"),
+        (
+            {"width": 64, "points": 5000, "s": 1.0, "seed": 1},
+            "width 64, points 5\N{NARROW NO-BREAK SPACE}000",
+        ),
+        ({"activation": "relu", "shared": True, "seed": 1}, "–"),
+    ],
+)
+def test_the_table_says_the_size_of_a_page_without_networks_too(parameters, size, copy):
+    path = copy.recorded / "full_scale" / "02_moment_preservation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"parameters": parameters}))
+    assert f"| {size} |" in full_scale.as_table(full_scale.judged(copy))

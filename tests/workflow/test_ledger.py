@@ -105,11 +105,22 @@ def test_a_row_has_an_anchor_and_leads_to_the_section_that_proves_it(built):
     ]
 
 
+def test_a_badge_is_the_weakest_verdict_with_a_link_to_its_row(built):
+    page, _, warnings = built(page="# Good\n\nIt is {badge}`product` or {badge}`quotient product`.\n")
+    assert "badge" not in warnings
+    assert [(link["href"], link.get_text()) for link in page.select("p a:has(.badge-verdict)")] == [
+        ("../claims.html#claim-product", "Exact"),
+        ("../claims.html#claim-quotient", "Needs a condition"),
+    ]
+
+
 def test_an_unknown_claim_and_an_unknown_source_are_named(built):
     _, _, warnings = built(
-        page="# Good\n\n```{verdict} produkt\n```\n", ledger="# Ledger\n\n```{ledger} hearsay\n```\n"
+        page="# Good\n\n```{verdict} produkt\n```\n\n{badge}`quotent`\n",
+        ledger="# Ledger\n\n```{ledger} hearsay\n```\n",
     )
     assert "no claim produkt in book/claims.yml" in warnings
+    assert "no claim quotent in book/claims.yml" in warnings
     assert "'hearsay' is none of abstract" in warnings
 
 

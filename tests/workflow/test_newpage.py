@@ -121,7 +121,21 @@ def test_the_page_gets_the_next_number_and_the_last_place(small):
     assert claim["evidence"] == "03_joint_distribution"
 
 
-@pytest.mark.parametrize("name", ["Joint", "03_joint", "joint-distribution", "joint_", "", "../x", "good"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Joint",
+        "3_joint",
+        "00_joint",
+        "02_joint",
+        "03_good",
+        "joint-distribution",
+        "joint_",
+        "",
+        "../x",
+        "good",
+    ],
+)
 def test_a_bad_name_is_refused_and_nothing_is_written(small, name):
     before = sorted(small.root.rglob("*"))
     result = CliRunner().invoke(main, ["new-page", name])
@@ -129,6 +143,22 @@ def test_a_bad_name_is_refused_and_nothing_is_written(small, name):
     assert f"name = {name!r}: need" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert sorted(small.root.rglob("*")) == before
+
+
+def pages(small):
+    return site.toc_notebooks(small), small.notebook_names()
+
+
+def test_a_page_fills_the_first_gap_and_stands_before_the_later_ones(small):
+    runner = CliRunner()
+    assert runner.invoke(main, ["new-page", "17_related"]).exit_code == 0
+    assert runner.invoke(main, ["new-page", "joint"]).exit_code == 0
+    expected = ["01_good", "02_broken", "03_joint", "17_related"]
+    assert pages(small) == (expected, expected)
+    result = runner.invoke(main, ["new-page", "12_limits"])
+    assert result.stdout.splitlines()[0] == "wrote notebooks/12_limits.ipynb"
+    expected.insert(3, "12_limits")
+    assert pages(small) == (expected, expected)
 
 
 @pytest.mark.parametrize("missing", ["_toc.yml", "book/claims.yml"])
