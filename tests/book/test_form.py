@@ -16,11 +16,9 @@ _OF = "book/executed/"
 NAMES = (
     "02_moment_preservation",
     "03_almost_sure_limit",
-    "04_heavy_tailed_limit",
     "05_log_normality",
     "06_small_outputs",
     "07_dropout",
-    "08_backward",
     "09_mnist",
     "11_gradient_tails",
 )

@@ -23,6 +23,7 @@ BETTER = {
 ERRORS = ("root_error", "talbot_error", "laplace_error", "mean_error", "variance_error", "index_error")
 _GRID = "of the accurate stationary law, no longer of the page's grid with linear interpolation"
 _NETWORKS = "from 2500 networks instead of the page's number"
+_NUMBER = "a number now, no longer text made of it"
 _CARRIERS = "from the root of an interpolated integral, no longer read off a grid"
 _SWEEPS = "depth 20 and width 64 are the same runs and count once"
 # Page, name: why a value is reported no more, or is another quantity under that name.
@@ -45,6 +46,9 @@ RETIRED = {
     ),
     ("08_backward", "entropy_growth"): _NETWORKS,
     ("08_backward", "entropy_growth_error"): _NETWORKS,
+    ("04_heavy_tailed_limit", "draws_needed"): _NUMBER,
+    ("08_backward", "published_worst"): _NUMBER,
+    ("08_backward", "published_last"): _NUMBER,
     ("03_almost_sure_limit", "carrier_share"): _CARRIERS,
     ("03_almost_sure_limit", "carrier_share_deep"): _CARRIERS,
     ("09_mnist", "sweep_comparisons"): _SWEEPS,
