@@ -148,8 +148,7 @@ def run(
                     continue
                 if reply.missing and deliveries[index] < DELIVERIES:
                     deliveries[index] += 1
-                    with crew.talking():
-                        _deliver(client, reply.missing, reply.address)
+                    _deliver(crew, reply.missing, reply.address)
                     submit(index, reply.address)
                     continue
                 if reply.missing:
@@ -293,13 +292,19 @@ def _reply(future: Future, crew: _Crew) -> Reply | None:
         return Reply(error=error)  # what Dask could not do, such as reading the job
 
 
-def _deliver(client: Client, name: str, address: str) -> None:
-    """Send the official files of a data set to a worker, which checks them."""
+def _deliver(crew: _Crew, name: str, address: str) -> None:
+    """Send the official files of a data set to a worker, which checks them; one that dies gets no more."""
     from fracrepro.nn.data import transfer
 
-    for relative, content in transfer.packed(name):
-        client.run(transfer.receive, name, relative, content, workers=[address])
-    client.run(worker.forget_data, workers=[address])
+    for file, content in transfer.packed(name):
+        try:
+            crew.client.run(transfer.receive, name, file, content, workers=[address])
+        except (OSError, KeyError, ValueError) as error:  # Dask's words for a worker that is not there
+            if crew.client.status != "running":
+                raise crew.gone() from error
+            return
+    with suppress(OSError, KeyError, ValueError):
+        crew.client.run(worker.forget_data, workers=[address])
 
 
 def _abandon(client: Client, futures: Sequence[Future], run: str) -> None:
