@@ -39,10 +39,11 @@ def connect(address: str) -> Iterator[Client]:
         ArgumentError: where nobody answers, or where it is no address.
     """
     import dask
+    import distributed  # before its configuration is changed for a while, for its import adds to it
 
     with _quiet(), dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT:g}s"}):
         try:
-            client = _client(address)
+            client = _client(distributed.Client, address)
         except Exception as error:  # nobody listens, no address at all, no certificate: Dask has many words
             words = str(error).partition("\n")[0] or type(error).__name__
             raise ArgumentError(
@@ -56,14 +57,12 @@ def connect(address: str) -> Iterator[Client]:
                 client.close(timeout=2)
 
 
-def _client(address: str, attempts: int = 3) -> Client:
+def _client(kind: type[Client], address: str, attempts: int = 3) -> Client:
     """Connect; a busy scheduler may greet with two messages at once, of which Dask asserts that it is one."""
-    from distributed import Client
-
     while True:
         attempts -= 1
         try:
-            return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            return kind(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except AssertionError:
             if not attempts:
                 raise
