@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import queue
 import time
 import warnings
@@ -27,6 +28,10 @@ DELIVERIES = 3  # of a data set for one job, whose worker may die or be another 
 
 class SchedulerError(FracreproError, RuntimeError):
     """The scheduler is gone, or has no worker for the work."""
+
+
+class NoAnswerError(SchedulerError, FracreproError):
+    """The scheduler, or a worker, is there and says nothing."""
 
 
 @contextmanager
@@ -117,8 +122,8 @@ def run(
             job = jobs[index]
             with crew.talking():
                 futures[index] = future = client.submit(
-                    worker.call,
-                    job,
+                    worker.call_packed,
+                    pickle.dumps(job),
                     key=f"{job.name}-{index}-{job.run}-{time.monotonic_ns()}",
                     resources=dict(job.resources),
                     workers=None if where is None else [where],
@@ -207,7 +212,7 @@ class _Crew:
         except FracreproError:
             raise
         except TimeoutError as error:
-            raise SchedulerError(
+            raise NoAnswerError(
                 f"the scheduler at {self.address}, or a worker there, gives no answer"
             ) from error
         except (OSError, RuntimeError) as error:  # it hung up, or the client is closing
@@ -219,24 +224,33 @@ class _Crew:
             "repeat the command with another to continue"
         )
 
-    def check(self, wanted: Sequence[Mapping[str, float]]) -> None:
-        """Raise SchedulerError when the scheduler is gone, or when too long nobody can do what is left."""
+    def check(self, wanted: Sequence[Mapping[str, float]]) -> bool:
+        """Whether somebody can do some of what is left.
+
+        Raises:
+            SchedulerError: when the scheduler is gone, silent for long, or has had nobody for too long.
+        """
         if self.client.status != "running":
             raise self.gone()
-        now = time.monotonic()
-        unmet = _unmet(wanted, self.workers())
+        silent = time.monotonic() - self.seen
+        try:
+            unmet = _unmet(wanted, self.workers())
+        except NoAnswerError:  # busy, with an import for example
+            if silent > max(self.timeout, ANSWER_TIMEOUT):
+                raise
+            return False
         if unmet is None:
-            self.seen = now
-        elif now - self.seen > self.timeout:
+            self.seen = time.monotonic()
+        elif silent > self.timeout:
             raise SchedulerError(
                 f"worker_timeout = {self.timeout:g}: within so many seconds no worker{unmet} came to the "
                 f"scheduler at {self.address}; start one, for example with `dask worker {self.address}`"
             )
+        return unmet is None
 
     def wait(self, wanted: Sequence[Mapping[str, float]]) -> None:
         """Wait for a worker; SchedulerError when none comes in time."""
-        while _unmet(wanted, self.workers()) is not None:
-            self.check(wanted)
+        while not self.check(wanted):
             time.sleep(min(TICK, self.timeout))
 
     def refuse_other_code(self) -> None:

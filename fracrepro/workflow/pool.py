@@ -17,7 +17,7 @@ from typing import cast
 from fracrepro.errors import FracreproError
 from fracrepro.workflow import interruptions
 from fracrepro.workflow.environment import THREADS, variables
-from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call
+from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call_packed
 
 TICK = 0.5  # seconds between two looks at whether the caller was interrupted
 
@@ -149,13 +149,9 @@ def _serve(line: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
-            job = pickle.loads(line.recv_bytes())
+            reply = call_packed(line.recv_bytes())
         except EOFError:
             return
-        except Exception as error:  # a module that is not there, for example: the caller hears of it
-            reply = Reply(error=RuntimeError(f"{type(error).__name__}: {error}"))
-        else:
-            reply = call(job)
         line.send_bytes(_packed(reply))
 
 
