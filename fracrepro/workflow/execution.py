@@ -16,7 +16,7 @@ from typing import Any
 from fracrepro.errors import FracreproError
 from fracrepro.files import temporary_folder
 from fracrepro.workflow import provenance, reports, seals, sources
-from fracrepro.workflow.pool import THREADS, variables
+from fracrepro.workflow.environment import THREADS, variables
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run
 

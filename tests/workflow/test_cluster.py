@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from fracrepro.nn.data import transfer
 from fracrepro.nn.experiments import DIGITS
 from fracrepro.workflow import cluster as clusters
 from fracrepro.workflow import doctor, notebooks, trainings, worker
-from fracrepro.workflow.engine import Engine, Task
+from fracrepro.workflow.engine import SCHEDULER_VARIABLE, Engine, Task
+
+from .conftest import code, notebook
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -183,6 +186,38 @@ def test_a_scheduler_that_dies_is_one_line(make_cluster, tmp_path):
     assert len(stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds kernels through /proc")
+def test_an_interruption_ends_the_kernels_on_the_workers(project, cluster):
+    slow = notebook(
+        code("n: int = 1  # a number, in [0, 9]", "parameters"),
+        code("open('started', 'w').close()\nimport time\ntime.sleep(120)"),
+    )
+    for name in ("03_slow", "04_slow"):
+        (project.notebooks / f"{name}.ipynb").write_text(slow)
+    command = [str(Path(sys.executable).with_name("fracrepro")), "run", "03_slow", "04_slow"]
+    environment = os.environ | {SCHEDULER_VARIABLE: cluster.address}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    wait_until(lambda: (project.root / "started").exists(), 120)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "interrupted: what was finished is kept, nothing is half-written\n"
+    wait_until(lambda: not kernels_of(project), 30)
+    assert not list(project.executed.glob("*"))
+
+
+def kernels_of(project):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            ours = f"FRACREPRO_PROJECT={project.root}".encode() in path.read_bytes()
+            if ours and b"ipykernel" in (path.parent / "cmdline").read_bytes():
+                found.append(path.parent.name)
+        except OSError:  # the process ended, or belongs to somebody else
+            continue
+    return found
+
+
 def test_data_travel_to_a_worker_that_lacks_them(tasks, make_cluster, tmp_path, monkeypatch):
     """A set of our own in place of MNIST, which a machine of a tester need not have."""
     content = b"not really images"
@@ -191,8 +226,10 @@ def test_data_travel_to_a_worker_that_lacks_them(tasks, make_cluster, tmp_path, 
     with clusters.connect(cluster.address) as client:
         client.wait_for_workers(1, timeout=120)
         [address] = client.scheduler_info()["workers"]
-        monkeypatch.setattr(transfer, "packed", lambda name: iter([("a-file.gz", content)]))
-        clusters._deliver(client, "mnist", address)
+        monkeypatch.setattr(transfer, "packed", lambda name: [("a-file.gz", content)])
+        crew = clusters._Crew(client, cluster.address, 60.0)
+        clusters._deliver(crew, "mnist", "tcp://127.0.0.1:9")  # a worker that has gone meanwhile
+        clusters._deliver(crew, "mnist", address)
         assert client.run(worker.has_data, "mnist", "any") == {address: False}  # one file of four
     assert (tmp_path / "there" / "fracrepro" / "mnist" / "a-file.gz").read_bytes() == content
 
@@ -288,6 +325,7 @@ def test_the_recipe_for_slurm_submits_workers_that_work(tasks, tmp_path, monkeyp
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(HERE)]))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dask.config.PATH", str(tmp_path))  # where dask-jobqueue puts its example settings
     source = recipe("slurm")
     for old, new in {
         "/shared/fracrepro/.venv/bin/python": sys.executable,
