@@ -105,6 +105,7 @@ def call(job: Job) -> Reply:
     before = current_run()
     _current.run = job.run
     try:
+        heed_stop()  # it may have waited here since before its call ended
         with one_thread():
             value = job.function(*job.arguments)
     except Exception as error:  # whatever it is, the caller decides
