@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator[Client]:
 
 
 def _client(kind: type[Client], address: str, attempts: int = 3) -> Client:
-    """Connect; a busy scheduler may greet with two messages at once, of which Dask asserts that it is one."""
+    """Connect; on a busy machine an assertion in Dask's handshake failed now and then, and held when repeated."""
     while True:
         attempts -= 1
         try:
