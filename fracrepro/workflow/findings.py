@@ -105,7 +105,7 @@ def _finding(entry: Any, known: Mapping[str, Claim], path: Path) -> Finding:
 
 def as_table(findings: Iterable[Finding]) -> str:
     """Return the table of the landing page; the role `badge` of the ledger words the verdicts."""
-    lines = ["| question | verdict | answer | page |", "|---|---|---|---|"]
+    lines = ["| question and verdict | answer | page |", "|---|---|---|"]
     for finding in findings:
         verdicts = [
             f"{label}: {shown}" if label else shown
@@ -114,7 +114,7 @@ def as_table(findings: Iterable[Finding]) -> str:
         ]
         pages = ", ".join(f"{{doc}}`executed/{name}`" for name in finding.pages())
         answer = finding.answer or finding.plain
-        lines.append(f"| {finding.question} | {' '.join(verdicts)} | {answer} | {pages} |")
+        lines.append(f"| {finding.question} {' '.join(verdicts)} | {answer} | {pages} |")
     return "\n".join(lines) + "\n"
 
 

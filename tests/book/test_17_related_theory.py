@@ -51,6 +51,19 @@ def test_the_page_agrees_with_other_routes(book):
     assert values["spread_narrow"] == pytest.approx(4 * variance, rel=1e-12)
     assert values["spread_eight"] == pytest.approx(8 * variance / 1.25, rel=1e-12)
     assert values["spread_narrow"] > 1.5 * values["spread_wide"]  # the same sum of reciprocal widths
+    # One layer of width 1 and two of width 2, where 1 or 2 neurons live with probabilities 2/3 and 1/3.
+    narrow = (2 * special.polygamma(1, 0.5) + special.polygamma(1, 1)) / 3 + 8 / 9 * math.log(2) ** 2
+    ratio = 2 * narrow / special.polygamma(1, 0.5)
+    assert values["equal_sums_ratio"] == pytest.approx(ratio, rel=1e-12)
+
+
+def test_the_fourth_moment_is_no_other_product(book):
+    """E q_1²/q_0² at width 3 from the χ² laws of the live neurons; without the 5 it is missed."""
+    chance = stats.binom.pmf(np.arange(4), 3, 0.5)
+    fourth = sum(p * n * (n + 2) for n, p in enumerate(chance)) * (2 / 3) ** 2
+    assert fourth == pytest.approx(1 + 5 / 3, rel=1e-14)
+    assert abs(fourth - (1 + 4 / 3)) > 0.1
+    assert book.record(NAME)["values"]["fourth_error"] < 1e-12
 
 
 def test_the_law_of_two_layers_by_integration():

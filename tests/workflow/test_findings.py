@@ -53,8 +53,8 @@ def test_data_sets_are_named_where_a_row_covers_several(small):
     line = "- Is it? **MNIST: not reproduced; CIFAR-10: exact, reproduced.** It is."
     assert findings.as_list([finding]) == line
     cells = findings.as_table([finding]).splitlines()[-1].split(" | ")
-    assert cells[1] == "MNIST: {badge}`one` CIFAR-10: {badge}`three` {badge}`two`"
-    assert cells[3] == "{doc}`executed/09_mnist`, {doc}`executed/10_cifar10` |"
+    assert cells[0] == "| Is it? MNIST: {badge}`one` CIFAR-10: {badge}`three` {badge}`two`"
+    assert cells[2] == "{doc}`executed/09_mnist`, {doc}`executed/10_cifar10` |"
 
 
 def test_one_verdict_stands_alone_and_the_answer_goes_to_the_landing_page(small):
@@ -62,7 +62,7 @@ def test_one_verdict_stands_alone_and_the_answer_goes_to_the_landing_page(small)
     assert findings.as_list(findings.load(project)) == "- Is it? **Exact.** It is."
     findings.write(project)
     table = (project.root / "book" / "_generated" / "findings.md").read_text()
-    assert "| Is it? | {badge}`four` | It is {glue:text}`x:d`. | {doc}`executed/02_moment` |" in table
+    assert "| Is it? {badge}`four` | It is {glue:text}`x:d`. | {doc}`executed/02_moment` |" in table
 
 
 def test_a_project_without_findings_gets_none(small):
