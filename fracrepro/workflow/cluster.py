@@ -63,7 +63,7 @@ def connect(address: str) -> Iterator[Client]:
 
 
 def _client(kind: type[Client], address: str, attempts: int = 3) -> Client:
-    """Connect; on a busy machine an assertion in Dask's handshake fails now and then, and a second try holds."""
+    """Connect; on a busy machine Dask's handshake fails an assertion now and then, and a second try holds."""
     while True:
         attempts -= 1
         try:
