@@ -136,7 +136,7 @@ def whole_numbers(axis: Axis) -> None:
     """Let an axis that counts layers, epochs or seeds have ticks at whole numbers alone."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def legend_below(axes: Axes, *, columns: int = 4, **style: Any) -> Legend:

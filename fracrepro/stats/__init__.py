@@ -1,4 +1,4 @@
-"""Statistics without torch: tails, paired differences, tests of a mean, a count and a distribution, power.
+"""Statistics without torch: tails, paired differences, tests of means, spreads, counts and laws, power.
 
 Names are loaded one by one, so that a page depends on no more than it uses.
 """
@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fracrepro.stats.means import MeanTest, mean_test
+    from fracrepro.stats.means import MeanTest, SpreadTest, mean_test, spread_test
     from fracrepro.stats.paired import PairedDifference, detectable_difference, paired_difference
     from fracrepro.stats.power import (
         BinomialTest,
@@ -34,6 +34,7 @@ __all__ = [
     "KolmogorovTest",
     "MeanTest",
     "PairedDifference",
+    "SpreadTest",
     "StabilityPlot",
     "TailEstimate",
     "binomial_test",
@@ -47,13 +48,14 @@ __all__ = [
     "mean_test",
     "moment_estimator",
     "paired_difference",
+    "spread_test",
     "stability_plot",
     "stable_index",
     "stable_tail_estimates",
 ]
 
 _HOMES = {
-    "means": ("MeanTest", "mean_test"),
+    "means": ("MeanTest", "SpreadTest", "mean_test", "spread_test"),
     "paired": ("PairedDifference", "detectable_difference", "paired_difference"),
     "power": (
         "BinomialTest",

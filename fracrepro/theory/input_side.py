@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from fracrepro.theory.arrays import WIDTHS
 from fracrepro.theory.layer import check_layer
 from fracrepro.theory.simulate import DEPTHS, simulate_log_norms
 
-__all__ = ["grow_both_ends", "perpetuity"]
+__all__ = ["BothEnds", "both_ends", "grow_both_ends", "perpetuity"]
 
 _COUNTS = "[1, 1000000000]"
 
@@ -134,6 +135,97 @@ def perpetuity(
     terms = bias_std**2 / variance * np.exp(2.0 * logs)
     terms[:, 0] = 0.0
     return np.cumsum(terms, axis=1), logs
+
+
+@dataclass(frozen=True)
+class BothEnds:
+    """Norms of networks grown at both ends by the same layers, and of the series with the same law.
+
+    Attributes:
+        outer: norms at every depth of the networks grown at the output side, of shape (depths, n).
+        inner: norms at the last depth K of those grown at the input side, of shape (n,).
+        series: r_K of the series from an input of norm 1, of shape (n,).
+        products: log(M_1⋯M_K) of the series, of shape (n,); -inf where a factor is 0.
+        inner_rate: slope of log‖X_k - X_K‖ over depth at the input side, the mean over the networks that have
+            not met X_K; -inf if all have.
+        outer_rate: the same at the output side.
+    """
+
+    outer: np.ndarray
+    inner: np.ndarray
+    series: np.ndarray
+    products: np.ndarray
+    inner_rate: float
+    outer_rate: float
+
+
+def both_ends(
+    n: int,
+    depths: Sequence[int],
+    width: int,
+    activation: Activation,
+    variance: float,
+    *,
+    bias_std: float,
+    between: tuple[int, int],
+    rng: np.random.Generator,
+    series_rng: np.random.Generator,
+) -> BothEnds:
+    """Draw networks that grow at both ends from an input of norm 1, and as many draws of the series.
+
+    Args:
+        n: networks, from 1.
+        depths: the numbers of layers k, increasing integers from 1; K is the last.
+        width: neurons a layer, from 1.
+        activation: of every layer.
+        variance: σ² > 0 of the weights.
+        bias_std: σ_b > 0, standard deviation of the biases.
+        between: the two of the depths, below K, between which the slopes are taken.
+        rng: a numpy Generator, of the networks.
+        series_rng: a numpy Generator, of the series.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    Source:
+        derived on page 04, thm-tail-input-side.
+
+    >>> import fracrepro as fr
+    >>> first, second = np.random.default_rng(0), np.random.default_rng(1)
+    >>> found = both_ends(
+    ...     9, [1, 4, 8], 2, fr.Linear(), 0.1, bias_std=0.3, between=(1, 4), rng=first, series_rng=second
+    ... )
+    >>> found.outer.shape, found.inner_rate < 0, bool(np.array_equal(found.outer[-1], found.inner))
+    ((3, 9), True, True)
+    """
+    n, width = arguments.integer("n", n, _COUNTS), arguments.integer("width", width, WIDTHS)
+    at = np.atleast_1d(arguments.integers("depths", depths, DEPTHS)).tolist()
+    early, late = between
+    if not (early in at and late in at and early < late < at[-1]):
+        raise ArgumentError(f"between = {between!r}: need two increasing depths of {at} below the last")
+    bias_std = arguments.real("bias_std", bias_std, "(0, inf)")
+    arguments.generator("series_rng", series_rng)
+    x = np.zeros((n, width))
+    x[:, 0] = 1.0
+    law = (activation, variance)
+    inner, outer = grow_both_ends(x, at, *law, bias_std=bias_std, rng=rng)
+    squares, logs = perpetuity(n, at[-1], width, *law, bias_std=bias_std, rng=series_rng)
+    first, second = at.index(early), at.index(late)
+    rates = (_approach(ends, first, second) / (late - early) for ends in (inner, outer))
+    return BothEnds(
+        np.linalg.norm(outer, axis=2),
+        np.linalg.norm(inner[-1], axis=1),
+        np.sqrt(squares[:, -1] + np.exp(2.0 * logs[:, -1])),
+        logs[:, -1],
+        *rates,
+    )
+
+
+def _approach(outputs: np.ndarray, first: int, second: int) -> float:
+    """The mean log ratio of the distances from the last output, over the networks apart from it at both."""
+    before, after = (np.linalg.norm(outputs[i] - outputs[-1], axis=1) for i in (first, second))
+    apart = (before > 0.0) & (after > 0.0)
+    return float(np.log(after[apart] / before[apart]).mean()) if apart.any() else -math.inf
 
 
 def _slopes(

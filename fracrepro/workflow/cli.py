@@ -154,9 +154,7 @@ def run(
 
 @main.command("sweep")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder of table and results."
-)
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Folder of table and results.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; for experiments.")
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and do nothing.")
 @_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import queue
 import time
 import warnings
@@ -29,6 +30,10 @@ class SchedulerError(FracreproError, RuntimeError):
     """The scheduler is gone, or has no worker for the work."""
 
 
+class NoAnswerError(SchedulerError, FracreproError):
+    """The scheduler, or a worker, is there and says nothing."""
+
+
 @contextmanager
 def connect(address: str) -> Iterator[Client]:
     """Open a connection to a scheduler; what goes wrong is said by us, once, and not by Dask.
@@ -39,10 +44,11 @@ def connect(address: str) -> Iterator[Client]:
         ArgumentError: where nobody answers, or where it is no address.
     """
     import dask
+    import distributed  # before its configuration is changed for a while, for its import adds to it
 
     with _quiet(), dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT:g}s"}):
         try:
-            client = _client(address)
+            client = _client(distributed.Client, address)
         except Exception as error:  # nobody listens, no address at all, no certificate: Dask has many words
             words = str(error).partition("\n")[0] or type(error).__name__
             raise ArgumentError(
@@ -56,14 +62,12 @@ def connect(address: str) -> Iterator[Client]:
                 client.close(timeout=2)
 
 
-def _client(address: str, attempts: int = 3) -> Client:
-    """Connect; a busy scheduler may greet with two messages at once, of which Dask asserts that it is one."""
-    from distributed import Client
-
+def _client(kind: type[Client], address: str, attempts: int = 3) -> Client:
+    """Connect; on a busy machine Dask's handshake fails an assertion now and then, and a second try holds."""
     while True:
         attempts -= 1
         try:
-            return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            return kind(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except AssertionError:
             if not attempts:
                 raise
@@ -118,8 +122,8 @@ def run(
             job = jobs[index]
             with crew.talking():
                 futures[index] = future = client.submit(
-                    worker.call,
-                    job,
+                    worker.call_packed,
+                    pickle.dumps(job),
                     key=f"{job.name}-{index}-{job.run}-{time.monotonic_ns()}",
                     resources=dict(job.resources),
                     workers=None if where is None else [where],
@@ -148,8 +152,7 @@ def run(
                     continue
                 if reply.missing and deliveries[index] < DELIVERIES:
                     deliveries[index] += 1
-                    with crew.talking():
-                        _deliver(client, reply.missing, reply.address)
+                    _deliver(crew, reply.missing, reply.address)
                     submit(index, reply.address)
                     continue
                 if reply.missing:
@@ -209,7 +212,7 @@ class _Crew:
         except FracreproError:
             raise
         except TimeoutError as error:
-            raise SchedulerError(
+            raise NoAnswerError(
                 f"the scheduler at {self.address}, or a worker there, gives no answer"
             ) from error
         except (OSError, RuntimeError) as error:  # it hung up, or the client is closing
@@ -221,24 +224,33 @@ class _Crew:
             "repeat the command with another to continue"
         )
 
-    def check(self, wanted: Sequence[Mapping[str, float]]) -> None:
-        """Raise SchedulerError when the scheduler is gone, or when too long nobody can do what is left."""
+    def check(self, wanted: Sequence[Mapping[str, float]]) -> bool:
+        """Whether somebody can do some of what is left.
+
+        Raises:
+            SchedulerError: when the scheduler is gone, silent for long, or has had nobody for too long.
+        """
         if self.client.status != "running":
             raise self.gone()
-        now = time.monotonic()
-        unmet = _unmet(wanted, self.workers())
+        silent = time.monotonic() - self.seen
+        try:
+            unmet = _unmet(wanted, self.workers())
+        except NoAnswerError:  # busy, with an import for example
+            if silent > max(self.timeout, ANSWER_TIMEOUT):
+                raise
+            return False
         if unmet is None:
-            self.seen = now
-        elif now - self.seen > self.timeout:
+            self.seen = time.monotonic()
+        elif silent > self.timeout:
             raise SchedulerError(
                 f"worker_timeout = {self.timeout:g}: within so many seconds no worker{unmet} came to the "
                 f"scheduler at {self.address}; start one, for example with `dask worker {self.address}`"
             )
+        return unmet is None
 
     def wait(self, wanted: Sequence[Mapping[str, float]]) -> None:
         """Wait for a worker; SchedulerError when none comes in time."""
-        while _unmet(wanted, self.workers()) is not None:
-            self.check(wanted)
+        while not self.check(wanted):
             time.sleep(min(TICK, self.timeout))
 
     def refuse_other_code(self) -> None:
@@ -293,13 +305,19 @@ def _reply(future: Future, crew: _Crew) -> Reply | None:
         return Reply(error=error)  # what Dask could not do, such as reading the job
 
 
-def _deliver(client: Client, name: str, address: str) -> None:
-    """Send the official files of a data set to a worker, which checks them."""
+def _deliver(crew: _Crew, name: str, address: str) -> None:
+    """Send the official files of a data set to a worker, which checks them; one that dies gets no more."""
     from fracrepro.nn.data import transfer
 
-    for relative, content in transfer.packed(name):
-        client.run(transfer.receive, name, relative, content, workers=[address])
-    client.run(worker.forget_data, workers=[address])
+    for file, content in transfer.packed(name):
+        try:
+            crew.client.run(transfer.receive, name, file, content, workers=[address])
+        except (OSError, KeyError, ValueError) as error:  # Dask's words for a worker that is not there
+            if crew.client.status != "running":
+                raise crew.gone() from error
+            return
+    with suppress(OSError, KeyError, ValueError):
+        crew.client.run(worker.forget_data, workers=[address])
 
 
 def _abandon(client: Client, futures: Sequence[Future], run: str) -> None:

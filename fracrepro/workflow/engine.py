@@ -182,8 +182,7 @@ class Engine:
 
         Raises:
             ArgumentError: where no scheduler answers.
-            cluster.SchedulerError: when it ends, or has no worker in time.
-            worker.OtherCodeError: when a worker's code is not this one.
+            FracreproError: when the scheduler ends, has no worker in time, or one with other code.
             KeyboardInterrupt: after Ctrl-C, when all that the tasks had started has ended.
         """
         from tqdm import tqdm

@@ -16,9 +16,9 @@ from typing import Any
 from fracrepro.errors import FracreproError
 from fracrepro.files import temporary_folder
 from fracrepro.workflow import provenance, reports, seals, sources
-from fracrepro.workflow.pool import THREADS, variables
+from fracrepro.workflow.environment import THREADS, variables
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
-from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run
+from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run, heed_stop
 
 START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
@@ -125,6 +125,7 @@ def _run_papermill(task: Task, folder: Path, root: Path) -> str:
     source.write_text(json.dumps(sources.with_probe(json.loads(task.source))))
     executed.write_text(task.source)  # what is left to read when no kernel starts
     for attempts_left in reversed(range(START_ATTEMPTS)):
+        heed_stop()  # a kernel that was killed while it started is not started again
         try:
             papermill.execute_notebook(
                 source,

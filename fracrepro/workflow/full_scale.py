@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import claims
+from fracrepro.workflow import claims, seals
 from fracrepro.workflow.project import Project
 
 PROFILE = "paper"
@@ -40,7 +39,7 @@ def judged(project: Project) -> list[FullScale]:
     """Return every record of `recorded/full_scale` with its conditions, in the book's order.
 
     Raises:
-        ArgumentError: for a file that is no record of a notebook at this profile.
+        ArgumentError: for a file that is no record of a notebook at this profile, or was edited; names it.
     """
     declared = claims.load(project.root / "book" / "claims.yml")
     return [_judge(path, declared) for path in sorted((project.recorded / "full_scale").glob("*.json"))]
@@ -48,10 +47,12 @@ def judged(project: Project) -> list[FullScale]:
 
 def _judge(path: Path, declared: list[claims.Claim]) -> FullScale:
     try:
-        record = json.loads(path.read_text())
+        record = files.read_json(path)
         values = record["values"]
         if (record["notebook"], record["profile"]) != (path.stem, PROFILE):
             raise ValueError(f"of {record['notebook']} at profile {record['profile']}")
+        if not seals.is_intact(record):
+            raise ValueError("it was edited, and is not what its own digest says")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{path}: no record of {path.stem} at profile {PROFILE}: {error}") from None
     standing, problems = 0, []

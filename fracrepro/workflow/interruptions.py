@@ -10,12 +10,25 @@ from contextlib import contextmanager
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends; a process that starts here begins with it blocked."""
+    """Let Ctrl-C wait until the block ends; a process that starts here begins with it blocked.
+
+    The mask is inherited, but keeps nothing from this process: another thread may take the signal, and Python
+    then interrupts the main one.
+    """
+    came = threading.Event()
+    handler = signal.getsignal(signal.SIGINT)
+    here = threading.current_thread() is threading.main_thread() and callable(handler)
+    if here:
+        signal.signal(signal.SIGINT, lambda *_: came.set())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if here:
+            signal.signal(signal.SIGINT, handler)
+            if came.is_set():
+                signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -116,7 +116,9 @@ def quoted(text: str, spec: str, key: str) -> nodes.inline:
     except ArgumentError as error:
         logger.warning("%s: %s", key, error)
         shown = str(value)
-    node = nodes.inline(shown, shown, classes=["pasted-text"])
+    # Reported words are part of the sentence and not bold, as numbers are.
+    classes = ["pasted-text", *(["words"] if isinstance(value, str) else [])]
+    node = nodes.inline(shown, shown, classes=classes)
     if not isinstance(value, (bool, str)) and value == 0:
         kind = "probability" if _P_VALUE.search(key) else "count" if spec == "d" else "error"
         node["zero"] = kind if kind != "error" or spec[-1:] in "eg" else "measure"

@@ -9,17 +9,17 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import cast
 
 from fracrepro.errors import FracreproError
 from fracrepro.workflow import interruptions
-from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call
+from fracrepro.workflow.environment import THREADS, variables
+from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call_packed
 
 TICK = 0.5  # seconds between two looks at whether the caller was interrupted
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class LostWorkerError(FracreproError, RuntimeError):
@@ -149,13 +149,9 @@ def _serve(line: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
-            job = pickle.loads(line.recv_bytes())
+            reply = call_packed(line.recv_bytes())
         except EOFError:
             return
-        except Exception as error:  # a module that is not there, for example: the caller hears of it
-            reply = Reply(error=RuntimeError(f"{type(error).__name__}: {error}"))
-        else:
-            reply = call(job)
         line.send_bytes(_packed(reply))
 
 
@@ -188,18 +184,3 @@ def _kill_children() -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.kill()
-
-
-@contextmanager
-def variables(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of the environment inside the block."""
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -90,7 +90,7 @@ def _record(
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "data_digest": images.digest,
         "versions": provenance.versions(),
-        "device": provenance.device() | {"training": _device_name(device)},
+        "device": provenance.device() | {"training": _device_name(device, engine)},
         "commit": commit,
         "package_digest": package,
         "started": started.isoformat(timespec="seconds"),
@@ -211,7 +211,10 @@ def _facts(record: Path) -> dict[str, Any]:
     return facts
 
 
-def _device_name(device: str) -> str:
+def _device_name(device: str, engine: Engine | None) -> str:
+    """What trained; a scheduler's workers may have GPUs of several kinds."""
+    if engine is not None and engine.address:
+        return device if device == "cuda" else "cpu"
     import torch
 
     if device != "cpu" and torch.cuda.is_available():

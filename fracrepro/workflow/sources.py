@@ -29,7 +29,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Not loaded by every kernel, but they decide how one runs and what goes into page and record: threads and
 # parameters, versions and values, which modules count as loaded.
 # The rest of the command line decides when a page is made, not what is in it.
-MACHINERY = tuple(f"fracrepro.workflow.{name}" for name in ("execution", "provenance", "reports", "sources"))
+_NAMES = ("environment", "execution", "provenance", "reports", "sources")
+MACHINERY = tuple(f"fracrepro.workflow.{name}" for name in _NAMES)
 
 _SEARCH = b"pkgutil.iter_modules(__path__"  # what a package that finds its own modules has in its source
 _TAG = "fracrepro-probe"

@@ -134,6 +134,8 @@ def test_other_activations_widths_and_orders(chosen, slope, tmp_path):
     if chosen["s"] == "2":
         assert values["moment_gaussian"] == pytest.approx(1.0, rel=1e-12)
         assert values["kurtosis_last"] == 3.0
+        assert values["dead_words"] == ""
     if chosen["activation"] == "relu":
         assert values["dead_networks"] == 50  # each is alive with probability 2^-20
+        assert "no point" in values["dead_words"]
         assert values["alive_before_last"] == pytest.approx(2.0**-19, rel=1e-12)

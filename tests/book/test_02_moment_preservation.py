@@ -59,6 +59,8 @@ def test_at_the_corners(chosen, tmp_path):
     assert outcome.error == ""
     values = outcome.record["values"]
     assert values["free_rejected"] == 0
+    name = "the variance of order 1" if chosen["s"] == "2" else "Kaiming's variance"
+    assert values["control_name"] == name
     if chosen["s"] == "2" or chosen["activation"] == "linear":
         assert values["largest_deviation"] < 1e-12
 

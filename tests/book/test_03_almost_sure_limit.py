@@ -45,7 +45,7 @@ def test_the_page_finds_the_exponent_and_rejects_the_controls(book):
     assert values["tilted_mass_deep"] == pytest.approx(1, abs=1e-6)
     assert values["dead_at_four_exact"] == pytest.approx(1 - (15 / 16) ** 20, rel=1e-12)
     assert values["dead_smallest_p"] > 0.001 > values["dead_control_p"]
-    assert float(values["dead_here"]) == pytest.approx(20 * 2.0**-64, rel=0.01)
+    assert values["dead_here"] == pytest.approx(20 * 2.0**-64, rel=1e-12)
     # About half a normal tail: the carriers lie beyond the tilted mean, s·Var away from the true one.
     assert values["carrier_share_deep"] < 0.01 < values["carrier_share"]
 
@@ -79,7 +79,8 @@ def test_linear_network_with_kaimings_order(tmp_path):
     values = run(tmp_path, activation="linear", s="2", width="8", networks="1000", depth="10")
     exact = 0.5 * (math.log(2 / 8) + special.digamma(4))
     assert values["exponent"] == pytest.approx(exact, rel=1e-10)
-    assert values["dead_here"] == "0.0"
+    assert values["dead_here"] == 0
+    assert values["shown_words"] == values["dash_words"] == values["dead_words"] == ""
     assert values["exponent_at_negative"] > 0
 
 
@@ -88,7 +89,9 @@ def test_one_relu_neuron_whose_survivors_grow(tmp_path):
     assert values["exponent"] == pytest.approx(relu_exponent(0.01, 1), rel=1e-9)
     assert values["exponent"] > 0
     assert values["shown_alive"] == 0
-    assert values["dead_here"] == "0.5"
+    assert "died" in values["shown_words"]
+    assert "grow" in values["dash_words"]
+    assert values["dead_here"] == pytest.approx(0.5, rel=1e-15)
     assert not values["rare_rejected"]
 
 
@@ -101,6 +104,7 @@ def test_a_wide_network_of_absolute_values(tmp_path, chosen):
     moment = math.lgamma(2048.25) - math.lgamma(2048) + 0.25 * math.log(2)
     exact = 0.5 * (math.log(2) + special.digamma(2048)) - moment / 0.5
     assert values["exponent"] == pytest.approx(exact, abs=1e-11)
+    assert (values["dead_here"], values["dead_words"]) == (0, "")
     assert not values["rejected_exact"]
 
 

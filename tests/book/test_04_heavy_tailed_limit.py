@@ -28,6 +28,7 @@ def test_the_tail_index_is_the_preserved_order(book):
     assert values["root_error_all"] < 1e-12
     assert values["law_index"] == pytest.approx(s, abs=1e-3)
     assert values["goldie_relative_gap"] < 1e-8
+    assert values["goldie_gap_all"] < 1e-8
     assert 1e-9 < values["goldie_literal_gap"] < 1e-3  # another grid: equal only to its own error
     assert abs(values["goldie_sampled"] - values["goldie"]) < 4 * values["goldie_sampled_error"]
 
@@ -49,8 +50,12 @@ def test_the_power_law_needs_depth(book):
     speed = float(slope - mp.log(moment) / s)  # log σ = -(1/s) log E R^s
     assert values["extent"] == pytest.approx(chosen["depth"] * speed, rel=1e-10)
     assert values["layers_per_decade"] == pytest.approx(math.log(10) / speed, rel=1e-10)
+    # Of the six activations ReLU varies most, since its number of active units varies, too.
+    assert values["layers_per_decade_least"] == pytest.approx(values["layers_per_decade"], rel=1e-10)
+    assert values["extent_factor_most"] == pytest.approx(values["extent_factor"], rel=1e-10)
     assert values["second_moment"] == 1 + values["horizon"]
     assert values["tanh_maximum"] <= math.sqrt(chosen["tail_width"])
+    assert values["bounded_most"] <= 1 + 1e-12 < values["homogeneous_least"]
 
 
 def test_the_second_moment_is_checked_against_another_computation(book):
@@ -78,6 +83,8 @@ def test_the_power_law_forms_as_the_theorem_says(book):
     assert values["tilted_drift"] == pytest.approx(float(drift), rel=1e-9)
     assert values["tilted_variance"] == pytest.approx(float(variance), rel=1e-6)
     assert values["crossover_slope"] == pytest.approx(-0.5, abs=0.1)
+    assert values["crossover_slope_error_all"] < 0.1
+    assert values["crossover_control_slope_all"] > 0
     assert values["crossover_control_slope"] > 0  # a wrong speed does not get better with depth
     # The rule of thumb that this replaced, a power law up to log t = kρ and nothing beyond, is off there.
     sigma2 = fr.critical_variance(s, width, fr.ReLU())
@@ -122,6 +129,8 @@ def test_at_the_corners(chosen, tmp_path):
     # Where the height is read, at t = exp(14/s), the tail is within O(t^-2) of its power law.
     assert values["goldie_relative_gap"] < 1e-8 + 10 * math.exp(-28 / s)
     assert values["goldie_literal_gap"] < 0.01
+    assert values["goldie_gap_all"] < 1e-8
+    assert values["bounded_most"] <= 1 + 1e-12
     assert values["second_moment_error"] < 1e-11
     assert values["finite_inside"] is True
     assert values["root_error_all"] < 1e-12

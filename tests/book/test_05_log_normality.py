@@ -56,6 +56,12 @@ def test_the_page_finds_the_constants_and_rejects_the_controls(book):
     assert values["shared_growth_gap"] < 0.4
     assert values["growth_power"] > 0.99
     assert values["independent_power"] > 0.99
+    # The growth under shared weights comes down to 2, from above.
+    assert abs(values["shared_growth_deep"] - 2) < values["shared_growth_gap"]
+    assert 0 < values["shared_growth_deep_error"] < 0.01
+    assert values["shared_offset_correlation"] < -0.1
+    per_layer = values["normal_moment_per_layer"]
+    assert values["normal_moment_deep"] == pytest.approx(math.exp(1000 * per_layer), rel=1e-12)
     # Negative skewness: more mass far below the mean than the normal law has, less far above.
     assert values["lower_ratio"] > 1 > values["upper_ratio"]
 

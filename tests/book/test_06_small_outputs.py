@@ -51,6 +51,7 @@ def test_the_page_finds_rarer_small_outputs_and_rejects_the_controls(book):
     assert values["small_p"] > 0.001 > values["small_control_p"]
     assert values["rate_error"] < 0.02
     assert values["rate_interior"] is True
+    assert values["rate_hedge"] == ""
     assert values["rate"] > values["rate_kaiming"]
     assert values["end_here"] > 0.95
     assert values["reversed_gaussian"] == values["reversed_uniform"] == 0

@@ -44,6 +44,9 @@ def test_evaluation_mode_preserves_another_moment(book):
     assert order > 2
     product = values["sigma2"] ** (order / 2) * dropped_relu_moment(order, width, 0)
     assert product == pytest.approx(1, rel=1e-8)
+    assert values["evaluation_note"] == ""
+    expected = values["evaluation_factor"] ** record["parameters"]["depth"]
+    assert values["evaluation_moment"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_survival_and_laws(book):
@@ -62,6 +65,8 @@ def test_survival_and_laws(book):
     assert values["small_every_ratio"] > 1.01
     assert min(values["ks_power"], values["survival_power"], values["tail_power"]) > 0.99
     assert not values["tail_rejected"]
+    assert (values["tail_words"], values["tail_control_words"]) == ("keeps", "rejects")
+    assert (values["control_words"], values["zero_note"]) == ("is rejected", "")
     assert values["tail_root_error"] < 1e-12
 
 
@@ -93,6 +98,7 @@ def test_at_the_corners(chosen, tmp_path):
     assert values["ratio"] == pytest.approx(values["sigma2"] / values["sigma2_without"], rel=1e-12)
     if chosen["p"] == "0":
         assert values["sigma2"] == values["sigma2_without"]
+        assert values["zero_note"]
 
 
 def test_the_rates_of_the_tests_of_laws_and_survivors():

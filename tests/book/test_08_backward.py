@@ -105,6 +105,11 @@ def test_the_cross_entropy_has_enough_networks_and_a_growth_that_autograd_finds_
     # the control: independent gradients must fail the same comparison, and do not grow
     assert abs(values["entropy_control_growth"] - mean) > 2 * spread
     assert abs(values["entropy_control_growth"] - 1) < 3.29 * values["entropy_control_error"]
+    # Its standard error is that of the exact law, of which 100 repetitions find the spread within a quarter.
+    assert 0.75 < values["control_z_spread"] < 1.25
+    relative = (1 + 5 / width) ** depth - 1  # of the squared walk, E R^4/(E R^2)^2 = 1 + 5/d
+    exact = math.sqrt(relative * (1 + 2 / width) / values["control_networks"])
+    assert 0.6 * exact < values["entropy_control_error"] < 1.6 * exact
 
 
 def test_symmetric_biases_keep_the_law_and_other_changes_break_it(book):
@@ -136,7 +141,7 @@ def test_other_activations_widths_and_orders(chosen, tmp_path):
         assert values["alive_networks"] == 0  # each is alive with probability 2^-20
     else:
         assert values["rejected_control"]
-        assert values["published_worst"] == "undefined"
+        assert "undefined" in values["published_words"]
 
 
 def test_kolmogorov_and_smirnov_reject_as_often_as_stated():

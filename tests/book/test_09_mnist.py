@@ -158,6 +158,7 @@ def test_no_extra_cost_is_counted_and_not_asserted(book):
     assert values["cost_identical"]
     assert values["cost_biases_equal"]
     assert values["cost_training_same"]
+    assert (values["cost_biases"], values["cost_training"]) == ("equal", "as that one does")
     assert values["cost_hooks"] == 0
     assert values["cost_scale_gap"] < 1e-6
     # Control: a normalization layer.

@@ -120,6 +120,9 @@ def test_the_arms_agree_where_the_theorem_says_and_the_control_is_found(book):
     least = 0.5 ** (record["parameters"]["arm_seeds"] - 1)
     assert values["arm_control_p"] >= least
     assert values["arm_control_lead"] > 0  # ten times the output delays learning
+    assert values["arm_control_effect"] == "delays"
+    assert (values["arm_control_finding"] == "is found") == (values["arm_control_p"] <= 0.05)
+    assert (values["arm_finding"] == "No arm leads") == (values["arm_p"] > 0.05)
     assert values["arm_scale_last_low"] <= values["arm_scale_last"] <= values["arm_scale_last_high"]
     # 200 simulated experiments at 0.05: more than 22 would have probability 0.0005.
     assert values["arm_false_alarm"] <= 22 / 200

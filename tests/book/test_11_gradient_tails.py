@@ -165,6 +165,8 @@ def test_pre_activations_are_measured_and_judged_by_laws_of_infinite_variance(bo
     assert values["pre_cells"] == len(chosen["batch_sizes"]) * len(chosen["passes"])
     assert values["pre_start_size"] == chosen["networks"] * (19 * 64 + 10)
     assert values["pre_start_p"] >= 0.001 > values["pre_start_control"]  # the control: half the variance
+    assert values["pre_control_finding"] == "is rejected"
+    assert values["pre_start_miss"] == pytest.approx(1 - values["pre_start_power"], abs=1e-15)
     high = [values["pre_images_high"] - values["pre_images_level"]]
     high.append(values["pre_layer_high"] - values["pre_layer_level"])
     assert values["pre_margin"] == pytest.approx(max(high), rel=1e-12)

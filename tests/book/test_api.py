@@ -42,6 +42,7 @@ INTERNAL = {
     "fracrepro.workflow.pool": "behind `--jobs`",
     "fracrepro.workflow.worker": "behind `--jobs` and `--scheduler`",
     "fracrepro.workflow.doctor": "behind `fracrepro doctor`",
+    "fracrepro.workflow.environment": "behind `fracrepro run`",
     "fracrepro.workflow.execution": "behind `fracrepro run`",
     "fracrepro.workflow.findings": "behind `fracrepro build`",
     "fracrepro.workflow.full_scale": "behind `fracrepro build`",

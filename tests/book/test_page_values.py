@@ -24,6 +24,7 @@ ERRORS = ("root_error", "talbot_error", "laplace_error", "mean_error", "variance
 _GRID = "of the accurate stationary law, no longer of the page's grid with linear interpolation"
 _NETWORKS = "from 2500 networks instead of the page's number"
 _CARRIERS = "from the root of an interpolated integral, no longer read off a grid"
+_NUMBERS = "a number, no longer text made of one"
 _SWEEPS = "depth 20 and width 64 are the same runs and count once"
 # Page, name: why a value is reported no more, or is another quantity under that name.
 RETIRED = {
@@ -45,8 +46,18 @@ RETIRED = {
     ),
     ("08_backward", "entropy_growth"): _NETWORKS,
     ("08_backward", "entropy_growth_error"): _NETWORKS,
+    ("02_moment_preservation", "percent_norm_gain"): _NUMBERS,
+    ("03_almost_sure_limit", "dead_here"): _NUMBERS,
+    ("04_heavy_tailed_limit", "draws_needed"): _NUMBERS,
+    ("08_backward", "published_worst"): _NUMBERS,
+    ("08_backward", "published_last"): _NUMBERS,
     ("03_almost_sure_limit", "carrier_share"): _CARRIERS,
     ("03_almost_sure_limit", "carrier_share_deep"): _CARRIERS,
+    ("05_log_normality", "normal_moment_deep"): _NUMBERS,
+    ("05_log_normality", "shared_summary"): "its numbers are independent_growth and shared_growth",
+    ("06_small_outputs", "rate_range"): "as a clause, rate_hedge, that is empty where nothing needs a hedge",
+    ("07_dropout", "evaluation_moment"): _NUMBERS,
+    ("07_dropout", "draws_needed"): _NUMBERS,
     ("09_mnist", "sweep_comparisons"): _SWEEPS,
     ("09_mnist", "sweep_detectable_least"): _SWEEPS,
     ("09_mnist", "sweep_detectable_most"): _SWEEPS,

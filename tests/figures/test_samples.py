@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fracrepro.figures.samples import mean_points
+from fracrepro.figures.samples import mean_log_points, mean_points
 
 mpl.use("agg")
 
@@ -36,3 +36,17 @@ def test_no_more_than_about_the_wanted_number_of_points():
         x, _, _ = drawn(sample, most=most)
         assert len(x) == count
         assert x[0] == 0
+
+
+def test_means_of_logarithms_leave_out_what_is_not_above_0():
+    """Rows of e^0, e^2 and a 0: mean 1, standard deviation √2; a row with one live value has no point."""
+    axes = Figure().subplots()
+    samples = np.array([[1.0, np.exp(2.0), 0.0], [0.0, 5.0, 0.0], [np.e, np.e, np.e]])
+    mean_log_points(axes, [2, 4, 8], samples)
+    [(points, _, [bars])] = axes.containers
+    assert points.get_xdata().tolist() == [2, 8]
+    assert points.get_ydata() == pytest.approx([1.0, 1.0])
+    half = [(segment[1, 1] - segment[0, 1]) / 2 for segment in bars.get_segments()]
+    assert half == pytest.approx([1.96, 0.0])
+    mean_log_points(axes, [1], np.zeros((1, 3)))  # nobody is alive: nothing to draw
+    assert len(axes.containers) == 1

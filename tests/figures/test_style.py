@@ -60,6 +60,8 @@ def test_an_axis_of_layers_has_whole_ticks(axes):
     assert not all(tick == round(tick) for tick in axes.get_xticks())  # the control
     whole_numbers(axes.xaxis)
     assert all(tick == round(tick) for tick in axes.get_xticks())
+    axes.set_xlim(-1, 21)
+    assert set(axes.get_xticks()) >= {0, 5, 10, 15, 20}  # not in steps of 3
 
 
 def test_every_scheme_has_one_colour():

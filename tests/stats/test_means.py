@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import fracrepro as fr
-from fracrepro.stats.means import mean_test
+from fracrepro.stats.means import mean_test, spread_test
 
 
 def layer_powers(seed, variance, s=1.0, width=16, size=2000):
@@ -71,3 +71,26 @@ def test_bad_input_is_refused(arguments, name):
         mean_test(*arguments)
     with pytest.raises(ValueError, match="level"):
         mean_test([1.0, 2.0], 0.0, level=1.0)
+
+
+def test_the_spread_of_normal_values_is_rejected_at_its_level_and_with_its_power():
+    """1000 samples of 30: false alarms at 5 %, and standard deviations 1.4 and 0.7 times as large."""
+    rng = np.random.default_rng(31)
+    samples = rng.standard_normal((1000, 30))
+    for factor in (1.0, 1.4, 0.7):
+        tests = [spread_test(factor * sample, 1.0) for sample in samples]
+        rejected = sum(test.p_value < 0.05 for test in tests)
+        wanted = tests[0].power(factor, level=0.05) if factor != 1.0 else 0.05
+        assert stats.binomtest(rejected, 1000, wanted).pvalue > 1e-3, factor
+    assert stats.binomtest(50, 1000, tests[0].power(1.4, level=0.05)).pvalue < 1e-9  # the control
+
+
+def test_the_spread_needs_two_values():
+    assert spread_test([], 1.0).p_value == spread_test([3.0], 1.0).p_value == 1.0
+    assert spread_test([-2.0, 2.0], 1.0).spread == 2.0
+    for wrong, named in (
+        (lambda: spread_test([[1.0]], 1.0), "sample"),
+        (lambda: spread_test([1.0], 0.0), "exp"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            wrong()

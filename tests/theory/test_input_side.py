@@ -8,7 +8,7 @@ import pytest
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.stats import mean_test
-from fracrepro.theory.input_side import grow_both_ends, perpetuity
+from fracrepro.theory.input_side import both_ends, grow_both_ends, perpetuity
 
 FAMILIES = [fr.Linear(), fr.ReLU(), fr.LeakyReLU(0.01), fr.LeakyReLU(0.5), fr.Abs(), fr.RReLU()]
 
@@ -59,6 +59,45 @@ def test_the_series_is_the_recursion():
         for i in reversed(range(k)):  # the last factor of the product is the innermost
             y = factors[:, i] * (y + 0.25 / 0.3)
         np.testing.assert_allclose(squares[:, k], y, rtol=1e-12)
+
+
+def test_both_ends_are_the_networks_and_the_series():
+    f, depths, size = fr.LeakyReLU(0.2), [1, 3, 6, 12], (40, 4)
+    streams = [np.random.default_rng(9), np.random.default_rng(10)]
+    found = both_ends(
+        size[0], depths, size[1], f, 0.3, bias_std=0.5, between=(3, 6), rng=streams[0], series_rng=streams[1]
+    )
+    x = np.tile([1.0, 0.0, 0.0, 0.0], (40, 1))
+    layers = layers_of(*size, 12, math.sqrt(0.3), 0.5, np.random.default_rng(9))
+    outer = [passed(x, layers[:k], f) for k in depths]
+    inner = [passed(x, layers[12 - k :], f) for k in depths]
+    np.testing.assert_allclose(found.outer, np.linalg.norm(outer, axis=2), rtol=1e-12)
+    np.testing.assert_allclose(found.inner, np.linalg.norm(inner[-1], axis=1), rtol=1e-12)
+    for outputs, rate in ((inner, found.inner_rate), (outer, found.outer_rate)):
+        near, far = (np.log(np.linalg.norm(outputs[i] - outputs[-1], axis=1)) for i in (2, 1))
+        assert rate == pytest.approx(np.mean(near - far) / 3, rel=1e-9)
+    # r' = sqrt(σ² r² + σ_b²) R with the last factor innermost, from an input of norm 1
+    _, logs = perpetuity(40, 12, 4, f, 0.3, bias_std=0.5, rng=np.random.default_rng(10))
+    y = np.ones(40)
+    for i in reversed(range(12)):
+        y = np.exp(2 * (logs[:, i + 1] - logs[:, i])) * (y + 0.25 / 0.3)
+    np.testing.assert_allclose(found.series, np.sqrt(y), rtol=1e-12)
+    np.testing.assert_array_equal(found.products, logs[:, -1])
+
+
+def test_networks_that_have_all_merged_have_no_finite_rate():
+    """One ReLU neuron a layer: after 40 layers of which 39 may kill, 20 networks are at X_K already."""
+    streams = {"rng": np.random.default_rng(1), "series_rng": np.random.default_rng(2)}
+    found = both_ends(20, [60, 61, 62], 1, fr.ReLU(), 2.0, bias_std=1.0, between=(60, 61), **streams)
+    assert found.inner_rate == -math.inf
+    assert math.isfinite(found.outer_rate)
+
+
+@pytest.mark.parametrize("between", [(1, 4), (4, 1), (1, 3), (1, 1)])
+def test_the_slopes_need_two_depths_below_the_last(between):
+    streams = {"rng": np.random.default_rng(1), "series_rng": np.random.default_rng(2)}
+    with pytest.raises(ArgumentError, match="between"):
+        both_ends(2, [1, 2, 4], 1, fr.ReLU(), 2.0, bias_std=1.0, between=between, **streams)
 
 
 def ratios(f, width, share, rng, n=100_000):

@@ -1,7 +1,10 @@
 """The engine on a Dask scheduler: the same results, one line for what goes wrong, and who is odd there."""
 
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,9 +20,12 @@ from fracrepro.nn.data import transfer
 from fracrepro.nn.experiments import DIGITS
 from fracrepro.workflow import cluster as clusters
 from fracrepro.workflow import doctor, notebooks, trainings, worker
-from fracrepro.workflow.engine import Engine, Task
+from fracrepro.workflow.engine import SCHEDULER_VARIABLE, Engine, Task
+
+from .conftest import code, notebook
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +186,38 @@ def test_a_scheduler_that_dies_is_one_line(make_cluster, tmp_path):
     assert len(stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds kernels through /proc")
+def test_an_interruption_ends_the_kernels_on_the_workers(project, cluster):
+    slow = notebook(
+        code("n: int = 1  # a number, in [0, 9]", "parameters"),
+        code("open('started', 'w').close()\nimport time\ntime.sleep(120)"),
+    )
+    for name in ("03_slow", "04_slow"):
+        (project.notebooks / f"{name}.ipynb").write_text(slow)
+    command = [str(Path(sys.executable).with_name("fracrepro")), "run", "03_slow", "04_slow"]
+    environment = os.environ | {SCHEDULER_VARIABLE: cluster.address}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    wait_until(lambda: (project.root / "started").exists(), 120)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "interrupted: what was finished is kept, nothing is half-written\n"
+    wait_until(lambda: not kernels_of(project), 30)
+    assert not list(project.executed.glob("*"))
+
+
+def kernels_of(project):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            ours = f"FRACREPRO_PROJECT={project.root}".encode() in path.read_bytes()
+            if ours and b"ipykernel" in (path.parent / "cmdline").read_bytes():
+                found.append(path.parent.name)
+        except OSError:  # the process ended, or belongs to somebody else
+            continue
+    return found
+
+
 def test_data_travel_to_a_worker_that_lacks_them(tasks, make_cluster, tmp_path, monkeypatch):
     """A set of our own in place of MNIST, which a machine of a tester need not have."""
     content = b"not really images"
@@ -188,8 +226,10 @@ def test_data_travel_to_a_worker_that_lacks_them(tasks, make_cluster, tmp_path, 
     with clusters.connect(cluster.address) as client:
         client.wait_for_workers(1, timeout=120)
         [address] = client.scheduler_info()["workers"]
-        monkeypatch.setattr(transfer, "packed", lambda name: iter([("a-file.gz", content)]))
-        clusters._deliver(client, "mnist", address)
+        monkeypatch.setattr(transfer, "packed", lambda name: [("a-file.gz", content)])
+        crew = clusters._Crew(client, cluster.address, 60.0)
+        clusters._deliver(crew, "mnist", "tcp://127.0.0.1:9")  # a worker that has gone meanwhile
+        clusters._deliver(crew, "mnist", address)
         assert client.run(worker.has_data, "mnist", "any") == {address: False}  # one file of four
     assert (tmp_path / "there" / "fracrepro" / "mnist" / "a-file.gz").read_bytes() == content
 
@@ -242,6 +282,74 @@ def test_addresses_with_certificates(make_cluster, tasks, tmp_path, monkeypatch)
         on(cluster).map(tasks.square, [3])
     with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
         assert on(cluster).map(tasks.square, [3]) == [9]
+
+
+def recipe(name):
+    """The block of the book after a comment with this name."""
+    text = (ROOT / "book" / "cluster.md").read_text()
+    return re.search(rf"<!-- recipe: {name} -->\n```\w+\n(.*?)```", text, flags=re.S)[1]
+
+
+def test_the_recipe_for_one_machine_works_as_it_is_printed(project, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = recipe("loopback").replace("8786", str(port)).replace("02_moment_preservation", "01_good")
+    scheduler, workers, doctors, sweep = (
+        line.replace(".venv/bin", str(Path(sys.executable).parent)).split() for line in text.splitlines()
+    )
+    with open(tmp_path / "log", "w") as log:
+        running = [subprocess.Popen(scheduler, stderr=log, cwd=tmp_path)]
+        wait_until(lambda: "Scheduler at" in (tmp_path / "log").read_text(), 120)
+        running.append(subprocess.Popen(workers, stderr=log, cwd=tmp_path))
+    try:
+        examined = subprocess.run(doctors, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert "all have this code" in examined.stdout, examined.stderr
+        result = subprocess.run(sweep, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+    assert list(pd.read_csv(tmp_path / "mine" / "01_good.csv")["product"]) == [32.0, 64.0]
+
+
+def test_the_recipe_for_slurm_submits_workers_that_work(tasks, tmp_path, monkeypatch):
+    """A queue that runs a job right here takes the place of Slurm's."""
+    (tmp_path / "sbatch").write_text(
+        f"#!/bin/sh\ncp $1 {tmp_path}/job\nsh $1 > {tmp_path}/log 2>&1 &\necho Submitted batch job $!\n"
+    )
+    (tmp_path / "scancel").write_text("#!/bin/sh\nkill $@ || true\n")
+    for program in ("sbatch", "scancel"):
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(HERE)]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dask.config.PATH", str(tmp_path))  # where dask-jobqueue puts its example settings
+    source = recipe("slurm")
+    for old, new in {
+        "/shared/fracrepro/.venv/bin/python": sys.executable,
+        "jobs=4": "jobs=1",
+        "cores=8": "cores=1",
+        "processes=8": "processes=1",
+        'input("Enter ends the cluster. ")\n': "",
+    }.items():
+        assert old in source
+        source = source.replace(old, new)
+    names = {}
+    try:
+        exec(compile(source, "recipe", "exec"), names)
+        script = names["cluster"].job_script()
+        for line in ("#SBATCH -p cpu", "#SBATCH --cpus-per-task=1", "#SBATCH -t 08:00:00", "--nthreads 1"):
+            assert line in script
+        assert f"{sys.executable} -m distributed.cli.dask_worker tcp://" in script
+        assert script.index("export FRACREPRO_DATA=/shared/data") < script.index("dask_worker")
+        engine = Engine(scheduler=names["cluster"].scheduler_address, progress=False, worker_timeout=120.0)
+        assert engine.map(tasks.square, [1, 2]) == [1, 4]
+        assert "distributed.cli.dask_worker" in (tmp_path / "job").read_text()
+    finally:
+        if "cluster" in names:
+            names["cluster"].close()
 
 
 def wait_until(condition, seconds):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import full_scale, parameters
+from fracrepro.workflow import full_scale, parameters, seals
 from fracrepro.workflow.project import Project
 
 PROJECT = Project.find()
@@ -46,6 +46,9 @@ def test_a_value_that_contradicts_its_row_is_named(copy):
     record["values"]["largest_deviation"] = 0.01
     del record["values"]["gap_near_two"]
     path.write_text(json.dumps(record))
+    with pytest.raises(ArgumentError, match=r"02_moment_preservation\.json: .* it was edited"):
+        full_scale.judged(copy)
+    path.write_text(json.dumps(seals.seal(record)))
     after = full_scale.judged(copy)[0]
     assert after.standing < before.standing
     assert any("largest_deviation = 0.01" in problem for problem in after.problems)

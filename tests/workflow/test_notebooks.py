@@ -259,6 +259,30 @@ def test_an_interruption_ends_the_kernels_and_leaves_no_page(project, jobs):
     assert not list(project.executed.glob("*"))
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds kernels through /proc")
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.6, 1.2, 2.4])
+def test_an_interruption_is_heeded_at_every_moment_of_a_parallel_run(project, delay):
+    """Workers are starting, then kernels; the moment counts from the first worker."""
+    import psutil
+
+    slow = notebook(
+        code("n: int = 1  # a number, in [0, 9]", "parameters"), code("import time\ntime.sleep(120)")
+    )
+    for name in ("03_slow", "04_slow"):
+        (project.notebooks / f"{name}.ipynb").write_text(slow)
+    command = [COMMAND, "run", "03_slow", "04_slow", "--jobs", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: psutil.Process(process.pid).children(), 60)
+    time.sleep(delay)
+    start = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - start < 30
+    assert process.returncode == 130
+    assert stderr == "interrupted: what was finished is kept, nothing is half-written\n"
+    wait_until(lambda: not kernels(str(project.root)), 30)
+
+
 def wait_until(condition, seconds):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -92,3 +92,4 @@ def test_a_quotation_is_written_for_people_and_knows_what_its_zero_is(text, spec
     node = quoted(text, spec, key)
     assert node.astext() == shown
     assert node.get("zero") == kind
+    assert ("words" in node["classes"]) == text.startswith("'")  # not bold

@@ -121,6 +121,32 @@ def test_a_failure_is_listed_with_its_parameters_and_stops_no_other(cheap, tmp_p
     assert "1 finished, 1 to compute" in again.stdout
 
 
+@pytest.mark.parametrize("jobs", [2, 4])
+def test_points_have_the_same_values_for_any_number_of_workers_and_after_a_lost_one(cheap, tmp_path, jobs):
+    """At four workers each point first kills the worker that started its kernel."""
+    if jobs == 4:
+        kill = (
+            "import os, pathlib, time\n"
+            f"mark = pathlib.Path({str(tmp_path)!r}) / f'died-{{n}}'\n"
+            "if mark.parent.joinpath('kill').exists() and not mark.exists():\n"
+            "    mark.write_text('')\n"
+            "    os.kill(os.getppid(), 9)\n"
+            "    time.sleep(60)\n"
+        )
+        path = cheap.notebooks / "04_cheap.ipynb"
+        content = json.loads(path.read_text())
+        content["cells"].insert(1, code(kill))
+        path.write_text(json.dumps(content))
+    sweep = NotebookSweep(cheap, "04_cheap", {"n": [1, 2, 3]})
+    for number in (1, jobs):
+        folder = tmp_path / str(number)
+        assert sweeps.run(sweep, folder, Engine(jobs=number, progress=False)) == []
+        (tmp_path / "kill").write_text("")
+    one, other = (timeless(tmp_path / str(number) / "04_cheap.csv") for number in (1, jobs))
+    pd.testing.assert_frame_equal(one, other)
+    assert len(list(tmp_path.glob("died-*"))) == (3 if jobs == 4 else 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

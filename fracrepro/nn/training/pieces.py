@@ -6,7 +6,6 @@ uninterrupted one end with the same bits on a CPU.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import torch
 
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
+from fracrepro.files import temporary_folder
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import Images, Lane, split
@@ -110,7 +110,7 @@ class Piece:
         where = torch.device(choice("device", device, ("cpu", "cuda")))
         lane = Lane(self.protocol, self.seeds, Images(dataset, where), where)
         start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="fracrepro-") as folder:
+        with temporary_folder("fracrepro-piece-") as folder:
             saved = Checkpoints(folder, self.protocol, dataset.digest, where.type)
             path = saved.path(lane)
             if state is not None:

@@ -149,7 +149,8 @@ def tail_indices(samples: ArrayLike, top: float = 0.05) -> np.ndarray:
     k = int(real("top", top, "(0, 1)") * len(values))
     if values.ndim != 2 or k < 2:
         raise ArgumentError(f"samples have shape {values.shape}: need columns, with two entries in the top")
-    largest = torch.tensor(np.abs(values)).topk(k + 1, dim=0).values.numpy()
+    # Only the largest are sorted; largest first.
+    largest = np.sort(np.partition(np.abs(values), -k - 1, axis=0)[-k - 1 :], axis=0)[::-1].copy()
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = np.log(largest[:-1] / largest[-1])
         first, second = excess.mean(0), (excess**2).mean(0)
