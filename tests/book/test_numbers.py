@@ -36,6 +36,7 @@ def texts():
                 yield name, "".join(cell["source"])
     for path in sorted((ROOT / "book").glob("*.md")):
         yield path.stem, path.read_text()
+    yield "index", (ROOT / "book" / "findings.yml").read_text()  # the landing page includes its answers
 
 
 def typed_numbers(text):
