@@ -7,6 +7,7 @@ from fracrepro.errors import MissingPackageError
 # The extra that brings each package, by the name under which it is imported; pip's name where it differs.
 _NN = ("torch", "pandas", "tqdm", "pooch", "requests", "sklearn", "threadpoolctl")
 _BOOK = (
+    "myst_nb",
     "yaml",
     "papermill",
     "nbclient",
@@ -21,7 +22,7 @@ _BOOK = (
     "docutils",
 )
 EXTRAS = dict.fromkeys(_NN, "nn") | dict.fromkeys(_BOOK, "book")
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "myst_nb": "jupyter-book"}
 DISTRIBUTIONS |= dict.fromkeys(("sphinx", "docutils"), "jupyter-book")
 
 

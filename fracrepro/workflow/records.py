@@ -80,9 +80,11 @@ def _record(
             images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
         )
     else:
-        from fracrepro.workflow import trainings  # a bare machine trains without it
+        from fracrepro.workflow import training_tasks  # a bare machine trains without it
 
-        results = trainings.run(experiment, images, checkpoints, engine, device=device, interval=interval)
+        results = training_tasks.run(
+            experiment, images, checkpoints, engine, device=device, interval=interval
+        )
     text = results.to_csv(index=False, lineterminator="\n")
     record = {
         "experiment": name,

@@ -67,14 +67,14 @@ def train(chosen: Experiment, out: Path, device: str, dry_run: bool, engine: Eng
     """Record an experiment, on the engine where there is one, and exit with 1 if pieces failed."""
     from fracrepro.nn import data
     from fracrepro.workflow import records
-    from fracrepro.workflow.trainings import UnfinishedError
+    from fracrepro.workflow.training_tasks import UnfinishedError
 
     if engine is not None:
-        from fracrepro.workflow import trainings
+        from fracrepro.workflow import training_tasks
 
         measure = Project.find().recorded / f"{chosen.name}.csv"
         images = data.load(chosen.dataset)
-        click.echo(str(trainings.outlook(chosen, images, out, engine, device, measure)))
+        click.echo(str(training_tasks.outlook(chosen, images, out, engine, device, measure)))
     if dry_run:
         return
     files.writable_folder("out", out)

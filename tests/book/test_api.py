@@ -61,7 +61,7 @@ INTERNAL = {
     "fracrepro.workflow.sources": "behind `fracrepro run`",
     "fracrepro.workflow.sweepfile": "behind `fracrepro sweep`",
     "fracrepro.workflow.sweeps": "behind `fracrepro run --sweep`",
-    "fracrepro.workflow.trainings": "behind `fracrepro train --jobs`",
+    "fracrepro.workflow.training_tasks": "behind `fracrepro train --jobs`",
     "fracrepro.workflow.work": "behind the command line",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }

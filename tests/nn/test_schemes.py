@@ -179,7 +179,7 @@ def test_nobody_types_a_list_of_schemes_outside_the_registry():
 
 
 # These pages report the comparisons of a recorded protocol, one value for each of its schemes.
-RECORDED = {"09_mnist.ipynb", "10_cifar10.ipynb"}
+RECORDED = {"09_mnist.ipynb", "10_cifar10.ipynb", "17_related_theory.ipynb"}
 
 
 def test_no_notebook_types_a_list_of_schemes_but_as_a_default():

@@ -85,8 +85,8 @@ def count(state, limit):
 
 def train_and_die_once(piece, state, *rest):
     """Train as usual, but let the worker die once in the middle of each lane."""
-    from fracrepro.workflow import trainings
+    from fracrepro.workflow import training_tasks
 
     if state is not None and state.epoch == 1:
         dies_once(f"{piece.name}", os.environ["ENGINE_TASKS_FOLDER"])
-    return trainings.train_piece(piece, state, *rest)
+    return training_tasks.train_piece(piece, state, *rest)

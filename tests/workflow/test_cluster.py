@@ -19,7 +19,7 @@ from fracrepro.nn import data
 from fracrepro.nn.data import transfer
 from fracrepro.nn.experiments import DIGITS
 from fracrepro.workflow import cluster as clusters
-from fracrepro.workflow import doctor, notebooks, trainings, worker
+from fracrepro.workflow import doctor, notebooks, training_tasks, worker
 from fracrepro.workflow.engine import SCHEDULER_VARIABLE, Engine, Task
 
 from .conftest import code, notebook
@@ -62,7 +62,7 @@ def test_errors_come_back_and_stop_no_other(tasks, cluster):
 def test_a_training_has_the_bits_of_this_process(cluster, tmp_path):
     protocol = DIGITS.settle("quick", runs=2, epochs=2, schemes=("kaiming",))
     images = data.load("digits")
-    there = trainings.run(protocol, images, tmp_path, on(cluster), interval=0.0)
+    there = training_tasks.run(protocol, images, tmp_path, on(cluster), interval=0.0)
     direct = protocol.run(images, device="cpu", progress=False)
     pd.testing.assert_frame_equal(there.drop(columns="seconds"), direct.drop(columns="seconds"))
 

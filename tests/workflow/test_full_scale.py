@@ -86,5 +86,5 @@ def test_the_table_says_how_long_and_how_many(copy):
 )
 def test_the_table_says_the_size_of_a_page_without_networks_too(parameters, size, copy):
     path = copy.recorded / "full_scale" / "02_moment_preservation.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"parameters": parameters}))
+    path.write_text(json.dumps(seals.seal(json.loads(path.read_text()) | {"parameters": parameters})))
     assert f"| {size} |" in full_scale.as_table(full_scale.judged(copy))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from fracrepro.workflow.ledger import judged
 from fracrepro.workflow.pages import bounded_zero
@@ -57,8 +58,11 @@ def built(tmp_path):
         warnings = (tmp_path / "warnings").open("w+")
         options = {"extensions": ["myst_nb", "fracrepro.workflow.ledger"], "html_theme": "basic"}
         out = tmp_path / "out"
-        app = Sphinx(tmp_path, None, out, out, "html", options, status=None, warning=warnings, freshenv=True)
-        app.build()
+        with patch_docutils(), docutils_namespace():
+            app = Sphinx(
+                tmp_path, None, out, out, "html", options, status=None, warning=warnings, freshenv=True
+            )
+            app.build()
         warnings.seek(0)
         soups = [
             BeautifulSoup((out / "book" / name).read_text(), "html.parser").select_one("div.body")

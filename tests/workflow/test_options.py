@@ -68,6 +68,7 @@ def test_list_shows_what_a_set_holds(project):
         path.unlink()
     cell = code("dataset: str = 'digits'  # images, one of @datasets", "parameters")
     (project.notebooks / "01_set.ipynb").write_text(notebook(cell))
+    project.profiles.write_text("quick: {}\nbook: {}\n")
     result = CliRunner().invoke(main, ["list"])
     assert result.exit_code == 0
     assert "images: one of digits | mnist | cifar10" in result.stdout
@@ -153,6 +154,7 @@ def test_a_set_that_needs_torch_says_so_in_one_line(project, arguments):
         path.unlink()
     cell = code("experiment: str = 'mnist'  # what to train, one of @experiments", "parameters")
     (project.notebooks / "01_set.ipynb").write_text(notebook(cell))
+    project.profiles.write_text("quick: {}\nbook: {}\n")
     script = (
         f"import sys; sys.modules['torch'] = None; sys.argv[1:] = {arguments!r}\n"
         "from fracrepro.workflow.cli import main; main()"

@@ -70,6 +70,7 @@ WITHOUT_NUMBERS = {
     "docutils": "sets the reference, which has no number",
     "matplotlib_inline": "the format of the figures",
     "nbclient": "carries cells to the kernel and outputs back",
+    "threadpoolctl": "limits the threads of a worker to one, as every run has",
     "pooch": "downloads files whose checksums are fixed",
     "psutil": "counts cores and ends kernels",
     "requests": "downloads files whose checksums are fixed",

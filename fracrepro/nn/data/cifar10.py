@@ -32,6 +32,7 @@ BATCHES = {
     "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
     "test": ("test_batch.bin",),
 }
+OFFICIAL = (*BATCHES["train"], *BATCHES["test"], ARCHIVE)  # every file that may hold the set
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 BATCH_SIZE = 10000
 RECORD = 1 + 3 * 32 * 32

@@ -39,6 +39,7 @@ FILES: dict[str, tuple[str, str, tuple[int, ...]]] = {
         (10000,),
     ),
 }
+OFFICIAL = tuple(FILES)  # every file that may hold the set
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",

@@ -19,7 +19,7 @@ from fracrepro.nn.experiments import DIGITS, GRADIENT_TAILS, SWEEPS, Sweep
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import pieces
 from fracrepro.nn.training.lanes import FIGURES, Lane
-from fracrepro.workflow import records, trainings
+from fracrepro.workflow import records, training_tasks
 from fracrepro.workflow.cli import main
 from fracrepro.workflow.engine import Engine
 
@@ -53,7 +53,10 @@ def same(one, other):
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_a_sweep_has_the_bits_of_this_process_for_any_number_of_workers(images, direct, tmp_path, jobs):
     interval = 0.0 if jobs == 2 else 300.0  # two pieces an epoch each, or one to the end
-    same(trainings.run(SMALL, images, tmp_path, Engine(jobs=jobs, progress=False), interval=interval), direct)
+    same(
+        training_tasks.run(SMALL, images, tmp_path, Engine(jobs=jobs, progress=False), interval=interval),
+        direct,
+    )
 
 
 def test_a_comparison_is_recorded_as_by_training_in_this_process(tmp_path):
@@ -82,14 +85,14 @@ def test_what_is_finished_is_not_trained_again_and_either_way_continues_the_othe
     engine = Engine(jobs=1, progress=False)
     monkeypatch.setattr(Lane, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        trainings.run(SMALL, images, tmp_path, engine, interval=0.0)
+        training_tasks.run(SMALL, images, tmp_path, engine, interval=0.0)
     steps = []
     monkeypatch.setattr(Lane, "advance", lambda lane, *rest: (steps.append(lane), advance(lane, *rest))[1])
-    outlook = trainings.outlook(SMALL, images, tmp_path.parent, engine, "cpu")
+    outlook = training_tasks.outlook(SMALL, images, tmp_path.parent, engine, "cpu")
     assert (outlook.pieces, outlook.finished) == (4, 0)  # of the record's folder, where nothing is
     same(SMALL.run(images, device="cpu", checkpoint=tmp_path, progress=False), direct)
     assert len(steps) == 4 * 2 - 3
-    same(trainings.run(SMALL, images, tmp_path, engine), direct)
+    same(training_tasks.run(SMALL, images, tmp_path, engine), direct)
     assert len(steps) == 4 * 2 - 3
 
 
@@ -97,10 +100,10 @@ def test_a_worker_that_dies_loses_one_piece(images, direct, tmp_path, monkeypatc
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     import engine_tasks
 
-    monkeypatch.setattr(trainings, "train_piece", engine_tasks.train_and_die_once)
+    monkeypatch.setattr(training_tasks, "train_piece", engine_tasks.train_and_die_once)
     monkeypatch.setenv("ENGINE_TASKS_FOLDER", str(tmp_path))  # workers inherit it
     engine = Engine(jobs=2, progress=False)
-    same(trainings.run(SMALL, images, tmp_path / "c", engine, interval=0.0), direct)
+    same(training_tasks.run(SMALL, images, tmp_path / "c", engine, interval=0.0), direct)
     assert len(list(tmp_path.glob("died-*"))) == 4  # each lane's worker, after its first epoch
 
 
@@ -110,11 +113,11 @@ def test_a_piece_that_fails_is_listed_and_the_others_are_kept(images, tmp_path, 
             raise OSError(28, "No space left on device")
         return train(piece, *rest)
 
-    train = trainings.train_piece
-    monkeypatch.setattr(trainings, "train_piece", fails)
+    train = training_tasks.train_piece
+    monkeypatch.setattr(training_tasks, "train_piece", fails)
     monkeypatch.setattr("fracrepro.workflow.engine.Task.__post_init__", lambda task: None)
-    with pytest.raises(trainings.UnfinishedError, match="2 of 4 pieces failed") as raised:
-        trainings.run(SMALL, images, tmp_path, Engine(jobs=1, progress=False))
+    with pytest.raises(training_tasks.UnfinishedError, match="2 of 4 pieces failed") as raised:
+        training_tasks.run(SMALL, images, tmp_path, Engine(jobs=1, progress=False))
     assert all(line.startswith("depth=3,learning_rate=0.01, seed") for line in raised.value.failures)
     assert [path.name for path in tmp_path.iterdir()] == ["depth=2,learning_rate=0.01"]
 
@@ -151,7 +154,7 @@ def test_a_killed_driver_continues_and_ends_with_the_record_of_an_undisturbed_on
 
 def test_an_experiment_of_one_piece_is_refused_and_other_data_too(images, tmp_path):
     with pytest.raises(ArgumentError, match="is one piece of work"):
-        trainings.run(GRADIENT_TAILS, images, tmp_path, Engine(jobs=2))
+        training_tasks.run(GRADIENT_TAILS, images, tmp_path, Engine(jobs=2))
     [piece, *_] = pieces.pieces(DIGITS, "cpu")
     with pytest.raises(ArgumentError, match="dataset = 'other'"):
         piece.advance(dataclasses.replace(images, name="other"), None)
