@@ -22,8 +22,8 @@ _BOOK = (
     "docutils",
 )
 EXTRAS = dict.fromkeys(_NN, "nn") | dict.fromkeys(_BOOK, "book")
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "myst_nb": "jupyter-book"}
-DISTRIBUTIONS |= dict.fromkeys(("sphinx", "docutils"), "jupyter-book")
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel"}
+DISTRIBUTIONS |= dict.fromkeys(("sphinx", "docutils", "myst_nb"), "jupyter-book")
 
 
 def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
