@@ -120,6 +120,7 @@ def test_no_circle(edges):
 
 # Where a name is computed, and why no arrow can point up from there.
 COMPUTED = {
+    "fracrepro.nn.data.transfer": "only modules of fracrepro.nn.data, one for each data set",
     "fracrepro": "names that go with the next version, looked up when asked for",
     "fracrepro._moved": "names that have moved, looked up when asked for",
     "fracrepro.nn.schemes": "modules of its own folder",

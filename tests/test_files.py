@@ -135,10 +135,15 @@ def test_one_process_at_a_time_gets_a_lock(tmp_path):
     count, lock = tmp_path / "count", tmp_path / ".lock"
     for guard in (f"files.lock({str(lock)!r}, 'x')", "contextlib.nullcontext()"):
         count.write_text("0")
+        ready = tmp_path / guard.partition(".")[0]
+        ready.mkdir()
         lines = [
-            "import contextlib, pathlib, time",
+            "import contextlib, os, pathlib, time",
             "from fracrepro import errors, files",
-            f"count, done = pathlib.Path({str(count)!r}), 0",
+            f"count, done, ready = pathlib.Path({str(count)!r}), 0, pathlib.Path({str(ready)!r})",
+            "(ready / str(os.getpid())).touch()",
+            "while len(list(ready.iterdir())) < 3:",  # all at once, however slowly they start
+            "    time.sleep(0.001)",
             "while done < 40:",
             f"    with contextlib.suppress(errors.BusyError), {guard}:",
             "        n = int(count.read_text() or 0)",
