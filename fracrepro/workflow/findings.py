@@ -114,7 +114,8 @@ def as_table(findings: Iterable[Finding]) -> str:
         ]
         pages = ", ".join(f"{{doc}}`executed/{name}`" for name in finding.pages())
         answer = finding.answer or finding.plain
-        lines.append(f"| {finding.question} {' '.join(verdicts)} | {answer} | {pages} |")
+        between = "<br>" if any(finding.verdicts()) else " "  # a line for each data set
+        lines.append(f"| {between.join((finding.question, *verdicts))} | {answer} | {pages} |")
     return "\n".join(lines) + "\n"
 
 
