@@ -16,7 +16,8 @@ from fracrepro.errors import ArgumentError
 from fracrepro.workflow import notebooks, parameters, records, seals
 from fracrepro.workflow.project import Project, read_yaml
 
-SOURCES = ("abstract", "authors' code", "derived here")
+ANOTHER_PAPER = "another paper"  # not the one that this book is about
+SOURCES = ("abstract", "authors' code", "derived here", ANOTHER_PAPER)
 KINDS = ("identity", "limit", "inequality", "distribution", "empirical")
 VERDICTS = (
     "exact",
@@ -24,8 +25,10 @@ VERDICTS = (
     "reproduced with deviation",
     "needs a condition",
     "not reproduced",
+    "not derivable here",
     "not attempted",
 )
+_WITHOUT_EVIDENCE = VERDICTS[-2:]
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -50,9 +53,10 @@ class Claim:
     evidence: str = ""
     holds: Mapping[str, str] = field(default_factory=dict)
     section: str = ""  # of the page: a label, or the anchor that a heading gets
+    paper: str = ""  # key in references.bib of the paper that makes the claim, if it is another one
 
     def __post_init__(self) -> None:
-        """Check every field; an attempted claim needs evidence and readable conditions."""
+        """Check every field; a judged claim needs evidence and readable conditions."""
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name != "holds" and not isinstance(value, str):
@@ -64,10 +68,12 @@ class Claim:
                 raise ArgumentError(
                     f"claim {self.id}: {name} = {getattr(self, name)!r}: need one of {options}"
                 )
-        if (self.verdict == "not attempted") != (not self.evidence and not self.holds):
-            raise ArgumentError(
-                f"claim {self.id}: need evidence and conditions exactly when it was attempted"
-            )
+        if (self.verdict in _WITHOUT_EVIDENCE) != (not self.evidence and not self.holds):
+            raise ArgumentError(f"claim {self.id}: need evidence and conditions exactly when it was judged")
+        if self.verdict in _WITHOUT_EVIDENCE and not self.margin:
+            raise ArgumentError(f"claim {self.id}: need the reason why it was not judged, as its margin")
+        if bool(self.paper) != (self.source == ANOTHER_PAPER):
+            raise ArgumentError(f"claim {self.id}: need a paper exactly when the source is {ANOTHER_PAPER!r}")
         for name, condition in self.holds.items():
             if not isinstance(name, str) or not _is_condition(condition):
                 raise ArgumentError(

@@ -27,7 +27,8 @@ __all__ = ["setup", "table"]
 logger = logging.getLogger(__name__)
 
 _PAGE = "book/claims"
-_TITLES = dict(zip(SOURCES, ("The abstract", "The authors' code", "Derived here"), strict=True))
+_WORDS = ("The abstract", "The authors' code", "Derived here", "Other papers")
+_TITLES = dict(zip(SOURCES, _WORDS, strict=True))
 _SIGNS = {"<=": "at most", ">=": "at least", "==": "equal to", "<": "below", ">": "above"}
 
 
@@ -136,12 +137,13 @@ class Ledger(_FromLedger):
     def claim(self, claim: dict[str, Any]) -> list[nodes.Node]:
         """The sentence, its verdict, and where the evidence is."""
         verdict = nodes.paragraph("", "", badge(claim["verdict"]), nodes.Text(" "), *self.evidence(claim))
-        return [nodes.paragraph("", "", *self.text(claim["says"])), verdict]
+        sentence = claim["says"] + (f" {{cite}}`{claim['paper']}`" if claim.get("paper") else "")
+        return [nodes.paragraph("", "", *self.text(sentence)), verdict]
 
     def evidence(self, claim: dict[str, Any]) -> list[nodes.Node]:
         """A link to the section that proves the claim, or to its page."""
         if not claim["evidence"]:
-            return [nodes.Text("none yet")]
+            return [nodes.Text("none yet" if claim["verdict"] == "not attempted" else "no test")]
         document = f"book/executed/{claim['evidence']}"
         if document not in self.env.found_docs:
             raise self.error(f"ledger: no page {claim['evidence']} for the claim {claim['id']}")

@@ -89,6 +89,10 @@ def test_evidence_older_than_its_notebook_fails(ledger, evidence, project):
         {"holds": {"product": "about 8"}},
         {"holds": {}, "evidence": ""},
         {"verdict": "not attempted"},
+        {"verdict": "not derivable here"},
+        {"verdict": "not derivable here", "evidence": "", "holds": {}, "margin": ""},
+        {"source": "another paper"},
+        {"paper": "he2015"},
         {"surprise": 1},
     ],
 )
@@ -96,6 +100,13 @@ def test_a_malformed_claim_is_refused(ledger, evidence, change):
     code, message = ledger({**GOOD, **change})
     assert code == 2
     assert len(message.strip().splitlines()) == 1
+
+
+def test_what_another_paper_states_may_be_out_of_reach(ledger, evidence):
+    beyond = {**OPEN, "verdict": "not derivable here", "source": "another paper", "paper": "he2015"}
+    code, [entry] = ledger({**beyond, "margin": "Its proof needs an oracle."})
+    assert code == 0
+    assert (entry["paper"], entry["values"]) == ("he2015", {})
 
 
 def test_two_claims_cannot_share_an_id(ledger, evidence):

@@ -1,15 +1,13 @@
-"""The networks of this package as plain torch modules: any scheme fills them, any trainer trains them."""
+"""Fully connected and convolutional networks, one layer behind the other."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import nn
 
-from fracrepro import _moved
 from fracrepro.arguments import integer, integers
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.activations import module
@@ -120,7 +118,3 @@ def _dense(
 def _kind(activation: Activation) -> str:
     """A short name: `leaky` for leaky ReLU."""
     return (activation.name or type(activation).__name__.lower()).partition("_")[0]
-
-
-if not TYPE_CHECKING:  # a type checker that saw this would accept every name
-    __getattr__ = _moved.getter(__name__)

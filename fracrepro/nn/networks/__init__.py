@@ -1,0 +1,14 @@
+"""The networks of this package as plain torch modules: any scheme fills them, any trainer trains them.
+
+One file a family; what each builds is a module like any other.
+"""
+
+from typing import TYPE_CHECKING
+
+from fracrepro import _moved
+from fracrepro.nn.networks.plain import conv, mlp
+
+__all__ = ["conv", "mlp"]
+
+if not TYPE_CHECKING:  # a type checker that saw this would accept every name
+    __getattr__ = _moved.getter(__name__)
