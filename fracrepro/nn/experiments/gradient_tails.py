@@ -151,7 +151,7 @@ class GradientTails(Setup, Experiment):
 
         where = training_device(device)
         for scheme in self.schemes:
-            check_scheme(self.network, scheme)
+            check_scheme(self.network, scheme, data=False)
         dataset = data.load(self.dataset) if dataset is None else dataset
         choice("dataset", dataset.name, (self.dataset,))
         images = torch.tensor(dataset.train_images, device=where)

@@ -153,12 +153,22 @@ def stand_in(network: NetworkDescription) -> Tensor:
     return images.uniform_(-1, 1, generator=stream(0, "noise"))
 
 
-def check_scheme(network: NetworkDescription, scheme: Scheme) -> None:
-    """Refuse a scheme that cannot start this network, before any work; ArgumentError says why."""
+def check_scheme(network: NetworkDescription, scheme: Scheme, *, data: bool = True) -> None:
+    """Refuse a scheme that cannot start this network, before any work.
+
+    Args:
+        network: the description.
+        scheme: any.
+        data: whether runs see data before they start; without them a scheme that needs some is refused.
+
+    Raises:
+        ArgumentError: says why.
+    """
+    batch = stand_in(network) if data or not scheme.needs_data else None
     if isinstance(network, Network):
-        initial_parameters(network, scheme, 0, stand_in(network))
+        initial_parameters(network, scheme, 0, batch)
     else:
-        starting_module(network.build, scheme, 0, batch=stand_in(network), bias=network.start_biases)
+        starting_module(network.build, scheme, 0, batch=batch, bias=network.start_biases)
 
 
 def startable() -> tuple[str, ...]:
@@ -169,7 +179,7 @@ def startable() -> tuple[str, ...]:
         if "dense" not in schemes.get(name).families:
             return False
         try:
-            initial_parameters(network, schemes.make(name), seed=0)
+            check_scheme(network, schemes.make(name), data=False)
         except ArgumentError:
             return False
         return True

@@ -399,7 +399,11 @@ def leaky(slope):
         ([Spiking(2), Spiking(3)], {}, r"modules\[1\].steps = 3: need 2"),
         ([nn.Linear(6, 4), nn.Linear(6, 5)], {}, r"modules\[1\].out_features = 5: need 4"),
         ([nn.Linear(6, 4), nn.Linear(6, 4).double()], {}, r"modules\[1\].weight .*float64"),
-        ([nn.Linear(6, 4), nn.Bilinear(6, 4, 4)], {}, r"modules\[1\].__class__ = .*Bilinear.*: need .*Linear"),
+        (
+            [nn.Linear(6, 4), nn.Bilinear(6, 4, 4)],
+            {},
+            r"modules\[1\].__class__ = .*Bilinear.*: need .*Linear",
+        ),
         ([leaky(0.1), nn.Sequential(nn.Linear(6, 4))], {}, r"modules\[1\]: need the parts of the first"),
         ([Holder(), Holder()], {}, r"modules\[0\].mask: need a tensor to be a parameter or a buffer"),
         ([nn.Linear(6, 4)] * 2, {"rate_of": lambda name: -1.0}, r"rate_of\('weight'\) = -1.0"),
