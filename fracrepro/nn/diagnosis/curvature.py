@@ -75,6 +75,8 @@ def hessian_norms(
     """
     check_model(model)
     check_generator(generator)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ArgumentError(f"model = {type(model).__name__}: has no parameters that learn")
     if generator is None or not callable(loss):
         name, found = ("generator", generator) if generator is None else ("loss", loss)
         raise ArgumentError(f"{name} = {found!r}: need a torch.Generator, and a function of the output")
@@ -93,8 +95,6 @@ def _blocks(model: nn.Module, value: Tensor) -> list[Block]:
         for name, parameter in module._parameters.items():
             if parameter is not None and parameter.requires_grad and id(parameter) not in named:
                 named[id(parameter)] = (module_name, name, parameter)
-    if not named:
-        raise ArgumentError(f"model = {type(model).__name__}: has no parameters that learn")
     parameters = [parameter for _, _, parameter in named.values()]
     found = torch.autograd.grad(value, parameters, create_graph=True, allow_unused=True)
     whole: Block = (WHOLE, [], [])
@@ -116,8 +116,9 @@ def _row(block: Block, generator: torch.Generator, tolerance: float, max_steps: 
     ]
     v = _scaled(v, 1 / _norm(v))
     norm = rayleigh = residual = 0.0
-    step = 0
-    for step in range(1, max_steps + 1):
+    steps = 0
+    while steps < max_steps:
+        steps += 1
         w = _product(parameters, gradients, v)
         norm, rayleigh = _norm(w), _dot(v, w)
         if not norm or not math.isfinite(norm):
@@ -134,7 +135,7 @@ def _row(block: Block, generator: torch.Generator, tolerance: float, max_steps: 
         "norm": norm,
         "rayleigh": rayleigh,
         "residual": residual,
-        "steps": step,
+        "steps": steps,
         "converged": residual <= tolerance,
     }
 

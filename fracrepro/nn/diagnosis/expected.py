@@ -1,9 +1,10 @@
-"""What the law of the one-layer factor expects of the norms in a model, its actual weights given by size only."""
+"""What the law of the one-layer factor expects of the norms in a model, given the sizes of its weights."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -34,7 +35,7 @@ class WeightSize:
 
 
 def weight_size(weight: Tensor) -> WeightSize | None:
-    """Return the size of a weight matrix and whether its rows or columns are orthogonal; None for a zero one."""
+    """Return the size of a weight matrix, and whether it is orthogonal; None for a zero one."""
     w = weight.detach().double().cpu().numpy()
     total = float(np.linalg.norm(w))
     if not (math.isfinite(total) and total > 0):
@@ -50,6 +51,7 @@ def weight_size(weight: Tensor) -> WeightSize | None:
     return WeightSize(math.log(total), w.size, note)
 
 
+@lru_cache(maxsize=1024)
 def conditional_log_moments(width: int, activation: Activation, freedom: int) -> tuple[float, float]:
     r"""Return mean and variance of log R - log χ, R the factor of a layer whose random size is taken out.
 

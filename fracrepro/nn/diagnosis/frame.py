@@ -34,7 +34,8 @@ KEEPING = {
     *("view", "view_as", "reshape", "reshape_as", "flatten", "unflatten", "ravel", "squeeze", "unsqueeze"),
     *("contiguous", "clone", "detach", "to", "type", "type_as", "float", "double"),
 }
-FREE = {"linear"}  # the kinds of layers to which the law of the factor applies exactly
+# Functions that may stand between a layer and the activation that follows it.
+PASSING = follow.MOVES | follow.NORMALIZATIONS | follow.POOLS | follow.FACTORS | follow.SUMS
 
 
 def diagnose(
@@ -155,8 +156,7 @@ class _Reader:
     def frame(self, nodes: Sequence[Node]) -> pd.DataFrame:
         """One row a call."""
         frame = pd.DataFrame([self._row(node) for node in nodes], columns=list(COLUMNS))
-        numbers = [name for name in COLUMNS[4:12]]
-        return frame.astype(dict.fromkeys(numbers, float))
+        return frame.astype(dict.fromkeys(COLUMNS[4:12], float))
 
     def _row(self, node: Node) -> dict[str, Any]:
         found = self.places[node].following if node in self.places else follow.NOTHING
@@ -196,7 +196,7 @@ class _Reader:
     def _expect(self, node: Node, found: Following, name: str, measure: Measure) -> Expectation:
         """What theory expects of the signal of a linear layer, from that of the layer before where it can."""
         weight, bias = node.argument(1, "weight"), node.argument(2, "bias")
-        if node.name not in FREE or not isinstance(weight, Tensor) or weight.ndim != 2 or found.reason:
+        if node.name != "linear" or not isinstance(weight, Tensor) or weight.ndim != 2 or found.reason:
             return Expectation()
         if found.notes and any(note.startswith("through") for note in found.notes):
             return Expectation()
@@ -241,9 +241,7 @@ def _next(node: Node, wanted: Any) -> Node | None:
             done.add(child)
             if wanted(child):
                 return child
-            if child.name in follow.MOVES | follow.NORMALIZATIONS | follow.POOLS | follow.FACTORS | follow.SUMS:
-                waiting.append(child)
-            elif drops_out(child):
+            if child.name in PASSING or drops_out(child):
                 waiting.append(child)
     return None
 

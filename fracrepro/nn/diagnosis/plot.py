@@ -36,8 +36,8 @@ def plot_diagnosis(frame: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     A cross at the foot of a panel marks a signal, or a gradient, that is zero for every input.
 
     Args:
-        frame: a diagnosis, or several by name, of models with the same layers; the name of a scheme brings its
-            colour and label.
+        frame: a diagnosis, or several by name, of models with the same layers; the name of a scheme brings
+            its colour and label.
 
     Returns:
         A figure of matplotlib, which reads on light and on dark ground.

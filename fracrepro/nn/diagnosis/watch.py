@@ -22,7 +22,20 @@ Loss = Callable[[Any], Tensor]
 
 # Activations of torch without a law; what such a function returns is the signal of the layer before it.
 NONLINEAR = {
-    *("tanh", "sigmoid", "gelu", "silu", "elu", "selu", "celu", "softplus", "mish", "relu6", "prelu", "rrelu"),
+    *(
+        "tanh",
+        "sigmoid",
+        "gelu",
+        "silu",
+        "elu",
+        "selu",
+        "celu",
+        "softplus",
+        "mish",
+        "relu6",
+        "prelu",
+        "rrelu",
+    ),
     *("hardtanh", "hardsigmoid", "hardswish", "softsign", "logsigmoid", "hardshrink", "softshrink"),
     *("tanhshrink", "threshold", "sin", "cos"),
 }
@@ -61,10 +74,10 @@ class Watcher(Recorder):
         """Start without measurements."""
         super().__init__(model, batch)
         self.measured: dict[Node, Measure] = {}
-        self.sources = [tensor for tensor in model.parameters() if tensor.requires_grad]
+        self.sources: list[Tensor] = [tensor for tensor in model.parameters() if tensor.requires_grad]
 
     def apply(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
-        """Return the result; from where only frozen layers have been, gradients start at a zero added to it."""
+        """Return the result; where only frozen layers have been, a zero is added at which gradients end."""
         result = function(*args, **kwargs)
         if not isinstance(result, Tensor) or result.requires_grad or not torch.is_grad_enabled():
             return result

@@ -29,14 +29,14 @@ class LSUV(Scheme):
     .. math:: W \leftarrow W / \mathrm{sd}(Wx + b) \quad \text{until} \quad
               |\mathrm{sd}^2 - 1| \le \text{tolerance}
 
-    over all inputs, units and positions at once, about their mean, in the order in which the model applies the
-    weights; what comes before a layer is final when its turn comes, so one pass of the model is enough.
+    over all inputs, units and positions at once, about their mean, in the order in which the model applies
+    the weights; what comes before a layer is final when its turn comes, so one pass of the model is enough.
     Without a bias one division is exact, and a second call changes nothing.
     A weight that is applied several times is scaled at the first of them.
     A layer already within the tolerance is left orthonormal.
 
-    The paper tests the variance, as is done here; the authors' code tests the standard deviation, which at the
-    same tolerance accepts nearly twice as much.
+    The paper tests the variance, as is done here; the authors' code tests the standard deviation, which at
+    the same tolerance accepts nearly twice as much.
     The code takes its layers in the order of registration; here the order of the run counts.
     It runs the model in evaluation mode, as is the default here.
 

@@ -128,6 +128,7 @@ class Recorder(TorchFunctionMode):
             self._note(Node("input", signal=True), [tensor])
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function and note what it was given and what it made."""
         kwargs = kwargs or {}
         given = list(tensors((args, kwargs)))
         name = function_name(func)
