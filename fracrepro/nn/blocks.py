@@ -11,12 +11,15 @@ and with the forward pass ``skip(x) + scale * branch(x)``, with an activation ap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from fracrepro.errors import ArgumentError
 
-__all__ = ["ScalarBias", "blocks", "is_block"]
+__all__ = ["ScalarBias", "blocks", "is_block", "scalar_biases", "slope_behind_sum"]
 
 
 class ScalarBias(nn.Module):
@@ -75,6 +78,49 @@ def blocks(model: nn.Module) -> dict[str, nn.Module]:
             "(nn.Sequential), skip (a module) and scale (a parameter with one element, or None)"
         )
     return found
+
+
+def scalar_biases(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the numbers that :class:`ScalarBias`, and modules like it, add, by the name of the module.
+
+    Like it is any module whose only parameter is called ``bias`` and has one element.
+    """
+    for name, module in model.named_modules():
+        own = {key: each for key, each in module._parameters.items() if each is not None}
+        if list(own) == ["bias"] and own["bias"].numel() == 1:
+            yield name, own["bias"]
+
+
+def slope_behind_sum(name: str, block: Any, input: Tensor) -> float:
+    """Return the slope below zero of the activation behind the sum of a block; 1 where there is none.
+
+    The contract leaves that open, so the block runs on the input, in the mode in which it is.
+
+    Args:
+        name: of the block.
+        block: one of its modules.
+        input: what the block takes; its values do not matter.
+
+    Raises:
+        ArgumentError: where the block does not run, and where it does something else to the sum.
+    """
+    try:
+        with torch.no_grad():
+            branch = block.branch(input)
+            total = block.skip(input) + (branch if block.scale is None else block.scale * branch)
+            result = block(input)
+    except Exception as error:  # whatever a block raises
+        shape = tuple(input.shape)
+        raise ArgumentError(f"block {name!r}: does not run on an input of shape {shape}: {error}") from error
+    below = total < 0
+    if result.shape == total.shape and bool(below.any()):
+        slope = float(result[below].sum() / total[below].sum())
+        if torch.allclose(result, torch.where(below, slope * total, total), rtol=1e-3, atol=1e-6):
+            return round(slope, 6)
+    raise ArgumentError(
+        f"block {name!r}: need the forward pass [activation](skip(x) + scale * branch(x)), with a ReLU or a "
+        "leaky one"
+    )
 
 
 def _looks_like_one(module: nn.Module) -> bool:
