@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fracrepro.errors import ArgumentError
@@ -99,7 +99,8 @@ class Anatomy:
         guessed = next((slot for slot in outside if slot.guessed), None)
         if guessed is not None:
             raise ArgumentError(
-                f"batch: need one, to see where layer {guessed.layer!r} stands; the order of modules is a guess"
+                f"batch: need one, to see where layer {guessed.layer!r} stands; the order of modules is only "
+                "a guess"
             )
         return cls(parts, outside, tuple(scalar_biases(plan.model)))
 
@@ -156,7 +157,7 @@ class BlockScheme(Scheme):
             rule = rules.get(id(slot.tensor)) or self.prescribe(slot)
             entries.append(Entry(slot.layer, slot.parameter, slot.tensor, slot, rule))
             if slot.bias is not None and (own := self.bias(slot)) is not None:
-                entries.append(Entry(slot.layer, "bias", slot.bias, None, own))
+                entries.append(Entry(slot.layer, "bias", slot.bias, None, replace(own, gain=None)))
         start = constant(self.factor(len(anatomy.parts)))
         for part in anatomy.parts:
             if self.needs_scale or part.scale is not None:
@@ -213,9 +214,9 @@ def normal(slot: Slot, std: float, note: str = "") -> Rule:
 
 
 def torch_default(slot: Slot, note: str = "") -> Rule:
-    """Return the rule of torch's layers, uniform up to one over the root of fan_in, for weight or bias."""
+    """Return the rule of torch's layers, uniform up to one over the root of fan_in, for weight and bias."""
     std = 1.0 / math.sqrt(3.0 * slot.fan_in)
-    return Rule(std, std * math.sqrt(slot.fan_in), note, "uniform")
+    return Rule(std, 1.0 / math.sqrt(3.0), note, "uniform")
 
 
 def learnable_scale(part: Part, plan: Plan) -> Tensor:

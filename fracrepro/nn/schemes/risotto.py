@@ -285,8 +285,8 @@ def _inside(part: Part, slope: float) -> dict[int, str]:
     thin = next((slot for slot in branch if slot.width < width), None)
     if thin is not None:
         raise ArgumentError(
-            f"block {part.name!r}: layer {thin.layer!r} has {thin.width} outputs: need at least {width} beside an "
-            "identity skip connection (type B); a linear one (type C) takes any number"
+            f"block {part.name!r}: layer {thin.layer!r} has {thin.width} outputs: need at least {width} beside "
+            "an identity skip connection (type B); a linear one (type C) takes any number"
         )
     notes = {id(slot.tensor): _warned(slot, "type B: identity", False) for slot in branch[:-1]}
     return notes | {id(branch[-1].tensor): _warned(branch[-1], "type B: (LL(M) − I)/α", False)}

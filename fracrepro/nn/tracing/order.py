@@ -22,6 +22,8 @@ from torch.nn.modules.pooling import (
 
 from fracrepro.nn.activations import law
 from fracrepro.nn.blocks import ScalarBias, is_block
+from fracrepro.nn.schemes.plan import Step
+from fracrepro.nn.tracing.between import module_steps
 from fracrepro.nn.tracing.follow import SUMMED, Following, Place
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
@@ -48,6 +50,12 @@ MOVES = (
         for d in (1, 2, 3)
     ),
 )
+STEPS: dict[str, tuple[type[nn.Module], ...]] = {
+    "normalization": NORMALIZATIONS,
+    "pool": POOLS,
+    "shift": (ScalarBias,),
+    "move": MOVES,
+}
 SIDES = ("branch", "skip")
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
 GUESSED = "the order in which the model runs its modules is not known without a batch"
@@ -79,14 +87,27 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
         # The end of the model counts as a step of its outermost sequence.
         sequences = {step.sequence for step in steps[k : end + 1]} | ({()} if end == len(steps) else set())
         certain = len(sequences) == 1
-        summed = end < len(steps) and isinstance(steps[end].module, _Join)
+        marker = steps[end].module if end < len(steps) else None
+        summed, added = isinstance(marker, _Join), isinstance(marker, (_Fork, _Join))
+        before = [step.module for step in steps[:k] if _mixes(step.module)][-1:]
         found = _scan([step.module for step in steps[k + 1 : end]], last and not summed, certain)
         if summed:
             found = found.noting(SUMMED)
         if not certain:
             unseen = found.law is None and not found.reason and not last
             found = (found.noting(UNSEEN) if unseen else found).noting(GUESSED)
-        places.append((steps[k].module, Place(found, first=k == layers[0], last=last)))
+        place = Place(
+            found,
+            first=k == layers[0],
+            last=last,
+            through=(
+                *module_steps([step.module for step in steps[k + 1 : end]], STEPS),
+                *((Step("sum", "add"),) if added else ()),
+            ),
+            fed_by=tuple(before),
+            guessed=not certain,
+        )
+        places.append((steps[k].module, place))
     return places
 
 
@@ -103,6 +124,12 @@ def _ends(module: nn.Module) -> bool:
 def _applies_weights(module: nn.Module) -> bool:
     """Whether a module is any layer, known or not: it has a matrix of parameters."""
     return is_layer(module) or any(parameter.ndim > 1 for parameter in module.parameters())
+
+
+def _mixes(module: nn.Module) -> bool:
+    """Whether a module is a layer that reads a signal, as a run would see it, or a sum of several."""
+    others = (nn.Embedding, nn.EmbeddingBag, *NORMALIZATIONS)
+    return isinstance(module, _Join) or (_applies_weights(module) and not isinstance(module, others))
 
 
 def _steps(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) -> Iterator[_Step]:
