@@ -7,6 +7,7 @@ LL(U) = [[U, −U], [−U, U]] takes it to (1 + a)[Uu; −Uu], which the next φ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,8 @@ def centre_(tensor: Tensor, matrix: Tensor) -> Tensor:
     """
     with torch.no_grad():
         tensor.zero_()
-        tensor[(slice(None), slice(None), *centre(tensor.shape[2:]))] = matrix.to(tensor)
+        middle: tuple[Any, ...] = (..., *centre(tensor.shape[2:]))
+        tensor[middle] = matrix.to(tensor)
     return tensor
 
 

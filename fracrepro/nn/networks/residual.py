@@ -14,7 +14,7 @@ from fracrepro.arguments import choice, integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.activations import module
 from fracrepro.nn.blocks import ScalarBias
-from fracrepro.theory.activations import Activation, ReLU, check_activation
+from fracrepro.theory.activations import Activation, Linear, ReLU, check_activation
 
 __all__ = ["Block", "framed", "residual"]
 
@@ -172,6 +172,8 @@ def framed(
     integer("inputs", inputs, "[1, inf)")
     integer("outputs", outputs, "[1, inf)")
     bent = check_activation("activation", ReLU() if activation is None else activation)
+    if not isinstance(blocks, nn.Sequential):
+        raise ArgumentError(f"blocks = {blocks!r}: need what networks.residual returns")
     applied = [each for each in blocks.modules() if isinstance(each, (nn.Linear, nn.Conv2d))]
     branches = [each.branch for each in blocks if isinstance(each, Block)]
     if not branches or len(branches) < len(blocks) or not applied:
@@ -181,7 +183,8 @@ def framed(
     made: OrderedDict[str, nn.Module] = OrderedDict()
     side = first.kernel_size[0] if isinstance(first, nn.Conv2d) else None
     made["stem"] = _layer(inputs, first.weight.shape[1], side, bias)
-    made["activation"] = module(bent)
+    if not isinstance(bent, Linear):
+        made["activation"] = module(bent)
     made["blocks"] = blocks
     if side is not None:
         made["pool"], made["flatten"] = nn.AdaptiveAvgPool2d(1), nn.Flatten()

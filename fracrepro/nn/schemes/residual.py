@@ -9,7 +9,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.schemes.base import Scheme
@@ -59,8 +59,7 @@ class Part:
     @property
     def scale(self) -> Tensor | None:
         """The learnable factor of the branch."""
-        scale: Tensor | None = self.module.scale
-        return scale
+        return cast("Tensor | None", self.module.scale)
 
     @property
     def slots(self) -> Iterator[Slot]:
@@ -240,10 +239,10 @@ def _part(name: str, module: nn.Module, slots: dict[int, Slot]) -> Part:
         found = ((key, each) for key, each in side.named_modules() if is_layer(each))
         return tuple((key, slots.get(id(each._parameters.get("weight")))) for key, each in found)
 
-    branch, skip = module.branch, module.skip
-    if not layers(branch):
+    branch, skip = (layers(cast("nn.Module", side)) for side in (module.branch, module.skip))
+    if not branch:
         raise ArgumentError(f"block {name!r}: need a layer in its branch")
-    return Part(name, module, layers(branch), layers(skip))
+    return Part(name, module, branch, skip)
 
 
 def _uniform_(tensor: Tensor, bound: float, generator: torch.Generator | None) -> None:

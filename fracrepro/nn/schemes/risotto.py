@@ -192,10 +192,8 @@ def _slope(plan: Plan, anatomy: Anatomy) -> float:
         if not slot.last:
             found.append((_negative(slot), f"behind layer {slot.layer!r}"))
     parts = [part for part in anatomy.parts if any(slot is not None for _, slot in part.layers)]
-    for part in parts:
-        for _, slot in part.layers[:-1]:
-            if slot is not None:
-                found.append((_negative(slot), f"behind layer {slot.layer!r}"))
+    inner = (slot for part in parts for _, slot in part.layers[:-1] if slot is not None)
+    found += [(_negative(slot), f"behind layer {slot.layer!r}") for slot in inner]
     # Last, since a slope that is read off a run has an error of rounding.
     found += [(_behind_sum(plan.model, part), f"behind the sum of block {part.name!r}") for part in parts]
     slope, where = found[0] if found else (0.0, "")
@@ -285,8 +283,8 @@ def _inside(part: Part, slope: float) -> dict[int, str]:
     thin = next((slot for slot in branch if slot.width < width), None)
     if thin is not None:
         raise ArgumentError(
-            f"block {part.name!r}: layer {thin.layer!r} has {thin.width} outputs: need at least {width} beside "
-            "an identity skip connection (type B); a linear one (type C) takes any number"
+            f"block {part.name!r}: layer {thin.layer!r} has {thin.width} outputs: need {width} or more "
+            "beside an identity skip connection (type B); a linear one (type C) takes any number"
         )
     notes = {id(slot.tensor): _warned(slot, "type B: identity", False) for slot in branch[:-1]}
     return notes | {id(branch[-1].tensor): _warned(branch[-1], "type B: (LL(M) − I)/α", False)}
