@@ -78,15 +78,15 @@ class Risotto(Scheme):
             ArgumentError: for a model without blocks, and for a block or layer that cannot be mirrored.
         """
         anatomy = Anatomy.of(plan)
-        slope = _slope(plan, anatomy)
         notes = {id(slot.tensor): _outside(slot) for slot in anatomy.outside}
         entries = []
         for part in anatomy.parts:
-            notes |= _inside(part, slope)
+            notes |= _inside(part)
             if part.scale is not None or self.alpha != 1.0:
                 entries.append(
                     Entry(part.name, "scale", learnable_scale(part, plan), None, constant(self.alpha))
                 )
+        _slope(plan, anatomy)
         entries += [Entry(name, "bias", tensor, None, constant(0.0)) for name, tensor in anatomy.scalars]
         weights = [
             Entry(
@@ -249,7 +249,7 @@ def _outside(slot: Slot) -> str:
     return _warned(slot, what, narrows)
 
 
-def _inside(part: Part, slope: float) -> dict[int, str]:
+def _inside(part: Part) -> dict[int, str]:
     """The notes for the layers of a block; ArgumentError for a block that cannot be mirrored."""
     from torch import nn
 
