@@ -36,6 +36,7 @@ from fracrepro.theory.layer import (
 )
 from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
 from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
+from fracrepro.theory.spiking import SpikingChain
 from fracrepro.theory.stationary import StationaryLaw, square_moments
 
 _moved.install()
@@ -49,6 +50,7 @@ __all__ = [
     "LogNormLaw",
     "RReLU",
     "ReLU",
+    "SpikingChain",
     "StabilityPlot",
     "StationaryLaw",
     "TailEstimate",
