@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
@@ -283,6 +283,8 @@ def _log_level(x: float) -> float:
 
 def _crossings(level: float) -> list[float]:
     """The x with log(x²Q(x)) = level: two, on both sides of θ_c where it is largest, or that one, or none."""
+    from scipy.optimize import brentq  # here, because it doubles the time to import the package
+
     peak = SpikingChain.critical_threshold
     if _log_level(peak) <= level:
         return [peak] if _log_level(peak) == level else []
@@ -295,8 +297,8 @@ def _crossings(level: float) -> list[float]:
     def distance(x: float) -> float:
         return _log_level(x) - level
 
-    low = optimize.brentq(distance, below, peak, xtol=1e-300, rtol=8.9e-16, maxiter=500)
-    high = optimize.brentq(distance, peak, above, xtol=1e-300, rtol=8.9e-16, maxiter=500)
+    low = brentq(distance, below, peak, xtol=1e-300, rtol=8.9e-16, maxiter=500)
+    high = brentq(distance, peak, above, xtol=1e-300, rtol=8.9e-16, maxiter=500)
     return [float(low), float(high)]
 
 

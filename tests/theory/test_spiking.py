@@ -129,8 +129,8 @@ def simulate(networks, width, threshold, std, depth, rng):
 
 
 def test_full_networks_follow_the_chain_and_ten_percent_more_variance_is_seen():
-    # 4000 networks of 30 units, 5 layers: mean and share of silent ones within 4 standard errors (false alarms
-    # below 1.3e-4). The control, a chain with ten percent more variance, expects them 18 and 15 errors away, so
+    # 4000 networks of 30 units, 5 layers: mean and share of silent ones within 4 standard errors, false alarm
+    # rate 1.3e-4. The control, a chain with ten percent more variance, expects them 18 and 15 errors away, so
     # that each catches it with probability above 1 - 1e-20.
     n, theta, depth, draws = 30, 1.0, 5, 4_000
     chain = fr.SpikingChain(n, theta)
