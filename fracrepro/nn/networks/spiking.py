@@ -184,7 +184,7 @@ class OverTime(nn.Module):
         ArgumentError: outside these ranges.
 
     >>> net = OverTime(nn.Sequential(IntegrateAndFire(1.0, leak=1.0)), steps=4)
-    >>> net(torch.tensor([0.5, 1.0])).tolist()      # potentials 0.5, 1, 1.5, 1 and 1, 2, 2, 2 before the resets
+    >>> net(torch.tensor([0.5, 1.0])).tolist()    # potentials 0.5, 1, 1.5, 1 and 1, 2, 2, 2 before resets
     [0.25, 0.75]
     """
 
