@@ -72,7 +72,7 @@ def rate_preserving_variance(threshold: float, fan_in: float) -> float:
         ArgumentError: outside these ranges.
 
     Source:
-        Micheli et al. 2024, as others report the rule; the mean of the variance is derived on page 15,
+        Micheli et al. 2024, as others report the rule; the mean of the variance is our derivation, page 15,
         spiking-thm-chain.
 
     >>> rate_preserving_variance(0.0, 50)
@@ -102,7 +102,7 @@ class SpikingChain:
         ArgumentError: outside these ranges.
 
     Source:
-        The rule is that of Micheli et al. 2024; the chain is derived on page 15, spiking-thm-chain.
+        The rule is that of Micheli et al. 2024; the chain is our derivation, page 15, spiking-thm-chain.
 
     >>> chain = SpikingChain(2, 0.0)           # each unit spikes with probability 1/2 until none does
     >>> chain.silent_probability(1, 2), chain.silent_probability(2, 2)
@@ -144,7 +144,7 @@ class SpikingChain:
             ArgumentError: outside these ranges.
 
         Source:
-            Derived on page 15, spiking-thm-chain.
+            Our derivation, page 15, spiking-thm-chain.
 
         >>> SpikingChain(3, 0.0).silent_probability([0, 1], 1).tolist()
         [0.0, 0.125]
@@ -158,7 +158,7 @@ class SpikingChain:
             ArgumentError: outside the ranges there.
 
         Source:
-            Derived on page 15, spiking-thm-chain.
+            Our derivation, page 15, spiking-thm-chain.
 
         >>> SpikingChain(2, 0.0).mean_rate(2, 2)   # 1/2 of the three quarters that are not silent
         0.375
@@ -176,7 +176,7 @@ class SpikingChain:
             ArgumentError: outside these ranges.
 
         Source:
-            Derived on page 15, spiking-thm-chain.
+            Our derivation, page 15, spiking-thm-chain.
 
         >>> SpikingChain(2, 0.0).distribution(1, 2).tolist()
         [0.25, 0.5, 0.25]
@@ -200,7 +200,7 @@ class SpikingChain:
         Under the rule, c = 1/Q(θ), one of the two is x = θ, the stable one if θ < θ_c.
 
         Source:
-            Derived on page 15, spiking-thm-stability.
+            Our derivation, page 15, spiking-thm-stability.
 
         >>> [(round(rate, 4), stable) for rate, _, stable in SpikingChain(100, 1.0).fixed_points()]
         [(0.0, True), (0.0816, False), (0.1587, True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,7 +15,15 @@ from torch.overrides import handle_torch_function, has_torch_function
 from fracrepro.arguments import choice, integer, integers, real
 from fracrepro.errors import ArgumentError
 
-__all__ = ["IntegrateAndFire", "OverTime", "Spike", "integrate_and_fire", "spike", "spiking"]
+__all__ = [
+    "IntegrateAndFire",
+    "OverTime",
+    "Spike",
+    "integrate_and_fire",
+    "spike",
+    "spiking",
+    "threshold_of",
+]
 
 Reset = Literal["subtract", "zero"]
 RESETS: tuple[Reset, ...] = ("subtract", "zero")
@@ -246,7 +255,7 @@ def spiking(
 
     Source:
         One time step is the setting of the rule of Micheli et al. 2024; leak, reset and surrogate are usual
-        choices, and the rule is not derived for several time steps.
+        choices, and the rule does not cover several time steps.
 
     >>> [name for name, _ in spiking([8, 16, 3], 1.0).named_children()]
     ['dense0', 'spike0', 'dense1']
@@ -270,3 +279,19 @@ def spiking(
             layers[f"spike{k}"] = units[k]
     network = nn.Sequential(layers)
     return network if steps == 1 else OverTime(network, steps)
+
+
+def threshold_of(thing: Any) -> float | None:
+    """Return the threshold of threshold units, ours or another's; None for everything else.
+
+    Another's is a module that torch does not have, with one number as its attribute `threshold`.
+
+    >>> threshold_of(Spike(0.5)), threshold_of(nn.Threshold(0.5, 0.0))
+    (0.5, None)
+    """
+    if not isinstance(thing, nn.Module) or type(thing).__module__.startswith("torch."):
+        return None
+    value = getattr(thing, "threshold", None)
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
+        return float(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else None

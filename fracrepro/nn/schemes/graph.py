@@ -30,7 +30,7 @@ class Graph(NormalScheme):
     A layer without aggregation counts as one with λ_max = 1.
 
     Source:
-        DeZoort and Hanin 2023 for C = 2; λ_max and other activations are derived on page 15,
+        DeZoort and Hanin 2023 for C = 2; λ_max and other activations are our derivation, page 15,
         graph-thm-energy.
 
     >>> from fracrepro.theory.activations import ReLU
@@ -48,7 +48,7 @@ class Graph(NormalScheme):
 
     def prepare(self, plan: Plan) -> list[Entry]:
         """Refuse a model without an aggregation."""
-        if not any(slot.reads.matrices for slot in plan.slots):
+        if not any(slot.reads.matrices or slot.reads.reason for slot in plan.slots):
             hint = "" if plan.batch is not None else "; with a batch it is seen in functions too"
             name = type(plan.model).__name__
             raise ArgumentError(f"model = {name}, scheme 'graph': no layer with a fixed aggregation{hint}")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.schemes.base import NormalScheme, option
-from fracrepro.nn.schemes.plan import Prescription, Slot
+from fracrepro.nn.schemes.plan import Entry, Plan, Prescription, Slot
 from fracrepro.theory.spiking import rate_preserving_variance
 
 __all__ = ["Spiking"]
@@ -26,7 +26,7 @@ class Spiking(NormalScheme):
     At θ = 0 the rule is Kaiming's.
 
     Source:
-        Micheli et al. 2024, as others report the rule; what it does is derived on page 15, spiking-thm-chain.
+        Micheli et al. 2024, as others report the rule; what it does is our derivation, page 15, spiking-thm-chain.
 
     >>> Spiking(threshold=0.0).std(Slot((64, 50)))
     0.2
@@ -42,6 +42,14 @@ class Spiking(NormalScheme):
         None, "[0, 30]", "of the units whose spikes come in; None reads the model's"
     )
     input_square: float = option(1.0, "(0, inf)", "mean square of an input coordinate: the rate, for spikes")
+
+    def prepare(self, plan: Plan) -> list[Entry]:
+        """Refuse a model in which no layer reads spikes."""
+        if self.threshold is None and not any(_reads_spikes(slot) for slot in plan.slots):
+            hint = "" if plan.batch is not None else "; with a batch it is seen in functions too"
+            name = type(plan.model).__name__
+            raise ArgumentError(f"model = {name}, scheme 'spiking': no layer reads threshold units{hint}")
+        return super().prepare(plan)
 
     def std(self, slot: Slot) -> float:
         """Return the standard deviation for one weight."""
@@ -59,3 +67,8 @@ class Spiking(NormalScheme):
         """Return the standard deviation, with a remark where the rule is used beyond its derivation."""
         notes = [slot.reads.note, "the rule is for dense layers" if slot.family == "conv" else ""]
         return replace(super().prescribe(slot), note="; ".join(filter(None, notes)))
+
+
+def _reads_spikes(slot: Slot) -> bool:
+    """Whether a layer reads spikes, or may do so where that is not known."""
+    return slot.reads.threshold is not None or bool(slot.reads.reason)

@@ -21,8 +21,11 @@ from torch.nn.modules.pooling import (
 )
 
 from fracrepro.nn.activations import law
+from fracrepro.nn.networks.graph import Aggregate
+from fracrepro.nn.schemes.plan import Reads
 from fracrepro.nn.tracing.between import module_steps
 from fracrepro.nn.tracing.follow import Following, Place
+from fracrepro.nn.tracing.reads import module_reads
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
 __all__ = ["GUESSED", "NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
@@ -43,6 +46,7 @@ STEPS: dict[str, tuple[type[nn.Module], ...]] = {
     "normalization": NORMALIZATIONS,
     "pool": POOLS,
     "move": MOVES,
+    "matrix": (Aggregate,),
 }
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
 GUESSED = "the order in which the model runs its modules is not known without a batch"
@@ -78,9 +82,19 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
             through=module_steps([step.module for step in steps[k + 1 : end]], STEPS),
             fed_by=tuple(before),
             guessed=not certain,
+            reads=_reads(steps, k, end),
         )
         places.append((steps[k].module, place))
     return places
+
+
+def _reads(steps: Sequence[_Step], k: int, end: int) -> Reads:
+    """What the layer at step `k` reads, if the order from the layer before it to the next one is certain."""
+    start = next((j for j in range(k - 1, -1, -1) if _applies_weights(steps[j].module)), 0)
+    if len({step.sequence for step in steps[start : end + 1]}) > 1:
+        return Reads(reason=f"{GUESSED}, so that what it reads is not known either")
+    modules = [step.module for step in steps]
+    return module_reads(modules[start:k], modules[k + 1 : end])
 
 
 def is_layer(module: nn.Module) -> bool:
@@ -121,7 +135,7 @@ def _scan(modules: Sequence[nn.Module], last: bool, certain: bool) -> Following:
         if isinstance(module, MOVES):
             continue
         kind, found = type(module).__name__, law(module)
-        if isinstance(module, (*NORMALIZATIONS, *POOLS)):
+        if isinstance(module, (*NORMALIZATIONS, *POOLS, Aggregate)):
             notes.append(f"through {kind}")
         elif isinstance(found, Dropout) and isinstance(found.activation, Linear):
             dropouts.append(found.p)

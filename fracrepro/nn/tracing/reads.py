@@ -6,7 +6,6 @@ that stands between them, before or behind the matrix.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,13 +13,13 @@ from torch import Tensor, nn
 
 from fracrepro.nn.activations import call_law, law
 from fracrepro.nn.networks.graph import Aggregate
-from fracrepro.nn.networks.spiking import IntegrateAndFire, integrate_and_fire, spike
+from fracrepro.nn.networks.spiking import IntegrateAndFire, integrate_and_fire, spike, threshold_of
 from fracrepro.nn.schemes.plan import Reads
 from fracrepro.nn.tracing.follow import MOVES, PRODUCTS, is_layer
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Linear
 
-__all__ = ["agree", "call_reads", "module_reads", "threshold_of"]
+__all__ = ["agree", "call_reads", "module_reads"]
 
 SEVERAL_STEPS = "several time steps, for which the rule is not derived"
 
@@ -58,19 +57,6 @@ def module_reads(before: Iterable[nn.Module], behind: Iterable[nn.Module]) -> Re
         elif _bends(law(module)) or threshold_of(module) is not None:
             break
     return found._replace(matrices=tuple(matrices))
-
-
-def threshold_of(thing: Any) -> float | None:
-    """Return the threshold of threshold units, ours or another's; None for everything else.
-
-    Another's is a module that torch does not have, with one number as its attribute `threshold`.
-    """
-    if not isinstance(thing, nn.Module) or type(thing).__module__.startswith("torch."):
-        return None
-    value = getattr(thing, "threshold", None)
-    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
-        return float(value)
-    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else None
 
 
 def agree(first: Reads, second: Reads) -> Reads:

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.activations import function_name
+from fracrepro.nn.networks.spiking import threshold_of
 from fracrepro.nn.tracing.preserve import preserved
 
 __all__ = ["Node", "record", "run"]
@@ -64,6 +66,7 @@ def record(model: nn.Module, batch: Any) -> tuple[list[Node], bool]:
     recorder = _Recorder(batch, known={id(tensor) for tensor in model.buffers()})
     with preserved(model), torch.enable_grad():
         model.train()
+        watch = register_module_forward_hook(recorder.see)
         try:
             with recorder:
                 result = run(model, batch)
@@ -71,6 +74,8 @@ def record(model: nn.Module, batch: Any) -> tuple[list[Node], bool]:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             shapes = _described(batch)
             raise ArgumentError(f"batch = {shapes}: the model does not run on it: {first}") from error
+        finally:
+            watch.remove()
     for tensor in _tensors(result, deep=True):
         if id(tensor) in recorder.made:
             recorder.made[id(tensor)].output = True
@@ -112,8 +117,12 @@ class _Recorder(TorchFunctionMode):
         if not made or name == "grad":
             return result
         self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
-        parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
-        node = Node(name, func, tuple(args), kwargs, parents)
+        self._link(Node(name, func, tuple(args), kwargs), given, made)
+        return result
+
+    def _link(self, node: Node, given: list[Tensor], made: list[Tensor]) -> None:
+        """Enter a call between those that made what it was given and what it has made."""
+        node.parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
         node.signals = tuple(t for t in given if id(t) in self.made and self.made[id(t)].signal)
         node.signal = bool(node.signals)
         node.choosers = tuple(
@@ -122,11 +131,22 @@ class _Recorder(TorchFunctionMode):
             if id(t) in self.made and not (t.is_floating_point() or t.is_complex())
         )
         made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
-        node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
-        for parent in dict.fromkeys(parents):
+        made_by_parameters = any(parent.parametric for parent in node.parents)
+        node.parametric = not node.signal and (made_of_parameters or made_by_parameters)
+        for parent in dict.fromkeys(node.parents):
             parent.children.append(node)
         self._note(node, made)
-        return result
+
+    def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Take a module of threshold units for one function, whatever is inside, so that its threshold is known.
+
+        The same for a module without parameters whose output comes of no function that was seen.
+        """
+        units = threshold_of(module) is not None
+        made = [each for each in _tensors(output) if units or id(each) not in self.made]
+        given = [each for each in _tensors(args) if id(each) in self.made]
+        if made and given and (units or next(module.parameters(), None) is None):
+            self._link(Node(type(module).__name__, module, args), given, made)
 
     def _is_known(self, tensor: Tensor) -> bool:
         return isinstance(tensor, nn.Parameter) or id(tensor) in self.known
