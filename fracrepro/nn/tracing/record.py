@@ -138,7 +138,7 @@ class _Recorder(TorchFunctionMode):
         self._note(node, made)
 
     def see(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Take a module of threshold units for one function, whatever is inside, so that its threshold is known.
+        """Take a module of threshold units for one function, whatever is inside: its threshold is known then.
 
         The same for a module without parameters whose output comes of no function that was seen.
         """
