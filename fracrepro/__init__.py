@@ -27,6 +27,7 @@ from fracrepro.theory.activations import (
     activation,
 )
 from fracrepro.theory.depth import LogNormLaw, survival_probability
+from fracrepro.theory.joint import GramChain
 from fracrepro.theory.layer import (
     critical_variance,
     expansion_variance,
@@ -44,6 +45,7 @@ __all__ = [
     "Abs",
     "Activation",
     "Dropout",
+    "GramChain",
     "LeakyReLU",
     "Linear",
     "LogNormLaw",
