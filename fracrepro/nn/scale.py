@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU
-from fracrepro.theory.layer import critical_variance, expansion_variance
+from fracrepro.theory.expansion import expansion_variance
+from fracrepro.theory.layer import critical_variance
 from fracrepro.theory.published import FORMULAS, Formula, published_variance
 
 __all__ = [

@@ -133,13 +133,14 @@ def unit_means(activation: Activation, covariance: np.ndarray, power: int, share
     >>> unit_means(fr.ReLU(), np.array([[4.0, 0.0], [0.0, 0.0]]), 1, False).tolist()   # no NaN
     [[2.0, 0.0], [0.0, 0.0]]
     """
-    deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+    deviation = np.sqrt(variance)
     scale = deviation[..., :, None] * deviation[..., None, :]
     cosine = np.clip(covariance / np.where(scale > 0.0, scale, 1.0), -1.0, 1.0)
-    means = mean_product(activation, cosine, (power, power), shared=shared)
+    means = np.asarray(mean_product(activation, cosine, (power, power), shared=shared) * scale**power)
     own = np.arange(covariance.shape[-1])
-    means[..., own, own] = (2 * power - 1) * activation.even_moment(power)
-    return np.asarray(means * scale**power)
+    means[..., own, own] = (2 * power - 1) * activation.even_moment(power) * variance**power
+    return means
 
 
 _CLOSED: dict[tuple[int, int], Callable[[np.ndarray], np.ndarray]] = {

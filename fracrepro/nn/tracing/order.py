@@ -21,6 +21,7 @@ from torch.nn.modules.pooling import (
 )
 
 from fracrepro.nn.activations import law
+from fracrepro.nn.tracing.between import module_steps
 from fracrepro.nn.tracing.follow import Following, Place
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
@@ -38,6 +39,11 @@ MOVES = (
         for d in (1, 2, 3)
     ),
 )
+STEPS: dict[str, tuple[type[nn.Module], ...]] = {
+    "normalization": NORMALIZATIONS,
+    "pool": POOLS,
+    "move": MOVES,
+}
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
 GUESSED = "the order in which the model runs its modules is not known without a batch"
 
@@ -60,11 +66,20 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
         # The end of the model counts as a step of its outermost sequence.
         sequences = {step.sequence for step in steps[k : end + 1]} | ({()} if end == len(steps) else set())
         certain = len(sequences) == 1
+        before = [step.module for step in steps[:k] if _mixes(step.module)][-1:]
         found = _scan([step.module for step in steps[k + 1 : end]], last, certain)
         if not certain:
             unseen = found.law is None and not found.reason and not last
             found = (found.noting(UNSEEN) if unseen else found).noting(GUESSED)
-        places.append((steps[k].module, Place(found, first=k == layers[0], last=last)))
+        place = Place(
+            found,
+            first=k == layers[0],
+            last=last,
+            through=module_steps([step.module for step in steps[k + 1 : end]], STEPS),
+            fed_by=tuple(before),
+            guessed=not certain,
+        )
+        places.append((steps[k].module, place))
     return places
 
 
@@ -76,6 +91,13 @@ def is_layer(module: nn.Module) -> bool:
 def _applies_weights(module: nn.Module) -> bool:
     """Whether a module is any layer, known or not: it has a matrix of parameters."""
     return is_layer(module) or any(parameter.ndim > 1 for parameter in module.parameters())
+
+
+def _mixes(module: nn.Module) -> bool:
+    """Whether a module is a layer that reads a signal, as a run would see it."""
+    return _applies_weights(module) and not isinstance(
+        module, (nn.Embedding, nn.EmbeddingBag, *NORMALIZATIONS)
+    )
 
 
 def _steps(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) -> Iterator[_Step]:

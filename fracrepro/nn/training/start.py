@@ -69,6 +69,8 @@ def startable() -> tuple[str, ...]:
     network = Network((1, 8, 8), depth=3, width=8)
 
     def fits(name: str) -> bool:
+        if "dense" not in schemes.get(name).families:
+            return False
         try:
             check_scheme(network, schemes.make(name))
         except ArgumentError:
