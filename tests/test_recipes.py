@@ -145,7 +145,7 @@ def test_a_scheme_is_one_file(copy, recipes):
     assert "constant" in found["help"]
     assert found["trained"] == ["constant", "kaiming"]
     assert {"name": "constant", "s": None, "formula": None} in found["record"]
-    assert found["curves"]["Constant"] == "#949494"
+    assert found["curves"]["Constant"] == "#5f5f5f"
     assert "#949494" in found["points"]
     doctests_pass(copy, path)
 
