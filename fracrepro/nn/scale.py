@@ -8,7 +8,8 @@ from typing import Literal, get_args
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Dropout, LeakyReLU, Linear, ReLU
-from fracrepro.theory.layer import critical_variance, expansion_variance
+from fracrepro.theory.expansion import expansion_variance
+from fracrepro.theory.layer import critical_variance
 from fracrepro.theory.published import FORMULAS, Formula, published_variance
 
 __all__ = [
@@ -123,10 +124,9 @@ def orthogonal_gain(s: float, fan: float, width: int, activation: Activation) ->
     1.0
     """
     s = real("s", s, "[0, 2]")
-    larger = max(width, math.ceil(fan))
-    if s == 2.0:
-        return gain(activation) * math.sqrt(larger / fan)
-    squared = critical_variance(s, width, activation) / critical_variance(s, larger, Linear())
+    if s == 2.0:  # torch's own arithmetic before the rectifier's gain
+        return gain(activation) * math.sqrt(max(width / fan, 1.0))
+    squared = critical_variance(s, width, activation, weights="orthogonal", input_width=math.ceil(fan))
     return math.sqrt(squared * width / fan)
 
 

@@ -84,13 +84,21 @@ def test_the_gain_keeps_the_moment_of_the_root_mean_square(activation, shape, s)
         assert abs((ratio * values).mean() - 1) > 5 * error
 
 
-def test_a_square_orthogonal_layer_has_the_gain_of_the_theory():
-    for s in (0.0, 0.5, 1.0, 1.5, 2.0):
-        for activation in (ReLU(), LeakyReLU(0.1)):
-            expected = critical_variance(s, 16, activation, weights="orthogonal")
-            assert scale.orthogonal_gain(s, 16, 16, activation) ** 2 == pytest.approx(expected, rel=1e-12)
-    # Only the ReLU's own law differs from the Gaussian: at s = 1 and d = 16.
-    assert scale.orthogonal_gain(1.0, 16, 16, ReLU()) < 4 * scale.fractional_std(1.0, 16, 16, ReLU())
+@pytest.mark.parametrize("shape", [(16, 16), (8, 24), (24, 8), (1, 5), (64, 4608)])
+def test_the_gain_is_the_gaussian_one_over_that_of_the_radius(shape):
+    """A direction is a Gaussian vector over its norm: a second route to the moments, through χ of the larger side."""
+    n_out, n_in = shape
+    for activation in (Linear(), ReLU(), LeakyReLU(0.1)):
+        for s in (0.0, 0.5, 1.0, 1.5, 2.0):
+            radius = critical_variance(s, max(shape), Linear())
+            expected = critical_variance(s, n_out, activation) / radius * n_out / n_in
+            assert scale.orthogonal_gain(s, n_in, n_out, activation) ** 2 == pytest.approx(
+                expected, rel=1e-11
+            )
+    # E R at width 1 behind a rectifier and n inputs, by hand: half of E|u₁| on the sphere.
+    half = 0.5 * math.gamma(5 / 2) / (math.sqrt(math.pi) * math.gamma(3.0))
+    gain = scale.orthogonal_gain(1.0, 5, 1, ReLU())
+    assert gain**2 * 5 == pytest.approx(half**-2, rel=1e-11)
 
 
 def test_a_model_gets_one_matrix_a_layer():
