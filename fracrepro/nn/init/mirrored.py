@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
+from fracrepro.nn.init._shared import is_empty
 from fracrepro.nn.init.normal import normal_
 from fracrepro.nn.init.orthogonal import centre, orthogonal_
-from fracrepro.nn.init.shared import is_empty
 from fracrepro.nn.scale import BASES, Base
 
 __all__ = ["PLACES", "Place", "looks_linear_", "mirror_"]
@@ -60,7 +60,7 @@ def looks_linear_(
             stand in pairs.
 
     Source:
-        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; the factor of a leaky rectifier is ours, derived on
+        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; the factor of a leaky rectifier is ours, proved on
         page 13, isometry-thm-mirror.
 
     >>> weight = looks_linear_(torch.empty(4, 6))

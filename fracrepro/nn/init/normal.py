@@ -14,7 +14,7 @@ from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
 from fracrepro.nn import scale
-from fracrepro.nn.init.shared import fans, is_empty, named_law
+from fracrepro.nn.init._shared import fans, is_empty, named_law
 from fracrepro.nn.scale import Formula, Mode
 
 __all__ = [

@@ -8,7 +8,7 @@ from torch import Tensor
 from fracrepro.arguments import real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
-from fracrepro.nn.init.shared import fans, is_empty, named_law
+from fracrepro.nn.init._shared import fans, is_empty, named_law
 from fracrepro.nn.scale import Mode
 
 __all__ = ["centre", "delta_orthogonal_", "fractional_orthogonal_", "orthogonal_"]
@@ -48,7 +48,7 @@ def fractional_orthogonal_(
         ArgumentError: for an argument outside the ranges above, before `tensor` is touched.
 
     Source:
-        Saxe et al. 2014 for the matrix; the gain is ours, derived on page 13, isometry-thm-orthogonal.
+        Saxe et al. 2014 for the matrix; the gain is ours, proved on page 13, isometry-thm-orthogonal.
 
     >>> weight = fractional_orthogonal_(torch.empty(64, 64, dtype=torch.float64), s=2.0)
     >>> bool(torch.allclose(weight @ weight.T, 2 * torch.eye(64, dtype=torch.float64)))   # ReLU: gain √2

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
+from fracrepro.nn.init._shared import is_empty
 from fracrepro.nn.init.orthogonal import centre
-from fracrepro.nn.init.shared import is_empty
 from fracrepro.nn.scale import CONSTANTS, Constant, hadamard_size
 
 __all__ = ["hadamard_identity_"]

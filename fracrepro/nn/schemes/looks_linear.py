@@ -42,11 +42,11 @@ class LooksLinear(Scheme):
     maximum pooling, normalization, sums of signals, random slopes, biases that are kept and not mirrored.
 
     Source:
-        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, derived on page 13,
+        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, proved on page 13,
         isometry-thm-mirror.
 
-    >>> LooksLinear().std(Slot((64, 64))) == 32**-0.5
-    True
+    >>> round(LooksLinear().std(Slot((64, 64))) ** 2 * 32, 12)
+    1.0
     """
 
     name = "looks_linear"

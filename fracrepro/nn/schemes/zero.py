@@ -20,7 +20,7 @@ __all__ = ["Zero"]
 class Zero(Scheme):
     """ZerO: a part of the identity, or of a Hadamard matrix where a layer widens.
 
-    Linear layers and the centres of kernels get the matrix of :func:`fracrepro.nn.init.hadamard_identity_`,
+    Linear layers and the centres of kernels get the matrix of :func:`.hadamard_identity_`,
     each group of a convolution by itself.
     It is an isometry where the layer does not narrow and, if it widens, to a power of two.
     What follows a layer does not matter.

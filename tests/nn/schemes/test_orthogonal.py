@@ -86,7 +86,7 @@ def test_the_gain_keeps_the_moment_of_the_root_mean_square(activation, shape, s)
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 24), (24, 8), (1, 5), (64, 4608)])
 def test_the_gain_is_the_gaussian_one_over_that_of_the_radius(shape):
-    """A direction is a Gaussian vector over its norm: a second route to the moments, through χ of the larger side."""
+    """A direction is a Gaussian vector over its norm: a second route, through χ of the larger side."""
     n_out, n_in = shape
     for activation in (Linear(), ReLU(), LeakyReLU(0.1)):
         for s in (0.0, 0.5, 1.0, 1.5, 2.0):
