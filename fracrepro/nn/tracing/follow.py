@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch.nn import Parameter
 
 from fracrepro.nn.activations import DROPOUTS, call_law, compose
-from fracrepro.nn.schemes.plan import Step
+from fracrepro.nn.schemes.plan import Reads, Step
 from fracrepro.nn.tracing.between import alive, passage
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
@@ -110,6 +110,7 @@ class Place(NamedTuple):
     through: tuple[Step, ...] = ()
     fed_by: tuple[Any, ...] = ()
     guessed: bool = False
+    reads: Reads = Reads()
 
 
 def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]:
