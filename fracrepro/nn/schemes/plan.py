@@ -23,7 +23,7 @@ class Step(NamedTuple):
         kind: ``"move"`` (reshapes, cuts, puts elsewhere), ``"average"`` and ``"pool"`` (any other pooling),
             ``"normalization"``, ``"dropout"``, ``"factor"`` and ``"shift"`` (by constants or parameters),
             ``"matrix"`` (a product with a fixed one), ``"sum"`` and ``"join"`` (with another signal),
-            ``"function"`` (anything else).
+            ``"fork"`` (goes on both with and without its activation), ``"function"`` (anything else).
         name: of the function of torch, or of the class of the module.
     """
 

@@ -94,6 +94,7 @@ NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
 SUMMED = "added to another signal"
 WITHOUT = "goes on without the activation too"
+FORK = Step("fork", "with and without its activation")
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
 
@@ -139,7 +140,7 @@ def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]
             _last(after[node], node in feeds, complete),
             first=not node.layered,
             last=node not in feeds,
-            through=ways[node][0],
+            through=(*ways[node][0], *([FORK] if WITHOUT in after[node].notes else [])),
             fed_by=tuple(fed_by[node]),
         )
         for node in layers
