@@ -1,7 +1,18 @@
-"""Networks of other families that a protocol can name: residual and spiking ones, with what trains them."""
+"""Networks of other families that a protocol can name, residual and spiking ones.
+
+The trainer, its checkpoints and records take them like the first one:
+
+>>> from fracrepro.nn.experiments import DIGITS
+>>> DIGITS.replace(network=Residual((1, 8, 8), blocks=4)).to_dict()["network"]["family"]
+'residual'
+
+A network of your own is another subclass of :class:`.network.NetworkDescription`.
+Graph networks have no images: :class:`.functional.FunctionalEnsemble` trains them on all nodes at once.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +28,7 @@ from fracrepro.nn.data.base import CLASSES
 from fracrepro.nn.training.network import NetworkDescription
 from fracrepro.theory.activations import LeakyReLU, ReLU
 
-__all__ = ["Residual"]
+__all__ = ["Residual", "Spiking"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,73 @@ class Residual(NetworkDescription):
             layers=self.layers,
             kernel=self.kernel,
             scalar_biases=self.scalar_biases,
+        )
+
+
+@dataclass(frozen=True)
+class Spiking(NetworkDescription):
+    """Fully connected layers of threshold units, and a linear last layer: `networks.spiking`.
+
+    The pixels of a flattened image enter as currents, the same at every time step.
+
+    Args:
+        image_shape: (channels, height, width) of the input.
+        depth: number of layers, the last one included, at least 1.
+        width: units of each hidden layer, from 1.
+        threshold: of the units.
+        steps: time steps, from 1; the output is the mean over them.
+        leak: the share of a potential that is left after a step, in [0, 1].
+        reset: ``"subtract"`` or ``"zero"``: what a spike does to a potential.
+        surrogate: width of the surrogate gradient, positive.
+        start_bias: ``"zero"``, or ``"keep"`` for torch's default, at the start.
+
+    Raises:
+        ArgumentError: for a value outside these ranges.
+
+    >>> Spiking((1, 8, 8), depth=3, steps=4).to_dict()["family"]
+    'spiking'
+    """
+
+    family: ClassVar[str] = "spiking"
+
+    image_shape: tuple[int, int, int]
+    depth: int = 4
+    width: int = 64
+    threshold: float = 1.0
+    steps: int = 1
+    leak: float = 0.9
+    reset: Literal["subtract", "zero"] = "subtract"
+    surrogate: float = 0.5
+    start_bias: Literal["zero", "keep"] = "zero"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        self._check_image_shape()
+        integer("depth", self.depth, "[1, inf)")
+        integer("width", self.width, "[1, inf)")
+        real("threshold", self.threshold, "(-inf, inf)")
+        choice("start_bias", self.start_bias, ("zero", "keep"))
+        self._layers([1, 1, 1])  # checks what is left
+
+    @property
+    def start_biases(self) -> Literal["zero", "keep"]:
+        """What becomes of the biases at the start."""
+        return self.start_bias
+
+    def build(self) -> nn.Sequential:
+        """Return the module, with torch's default parameters."""
+        return _flattened(
+            self._layers([math.prod(self.image_shape), *[self.width] * (self.depth - 1), CLASSES])
+        )
+
+    def _layers(self, sizes: list[int]) -> nn.Module:
+        return networks.spiking(
+            sizes,
+            self.threshold,
+            steps=self.steps,
+            leak=self.leak,
+            reset=self.reset,
+            surrogate=self.surrogate,
         )
 
 
