@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from torch.nn import Parameter
 
 from fracrepro.nn.activations import DROPOUTS, call_law, compose
-from fracrepro.nn.schemes.plan import Step
+from fracrepro.nn.schemes.plan import Reads, Step
 from fracrepro.nn.tracing.between import alive, passage
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["FACTORS", "LAYERS", "Following", "Place", "following", "is_layer"]
+__all__ = ["FACTORS", "LAYERS", "SUMMED", "Following", "Place", "following", "is_layer"]
 
 LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
 # Layers that no scheme serves.
@@ -92,7 +92,9 @@ class Following:
 
 NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
+SUMMED = "added to another signal"
 WITHOUT = "goes on without the activation too"
+FORK = Step("fork", "with and without its activation")
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
 
@@ -108,6 +110,7 @@ class Place(NamedTuple):
     through: tuple[Step, ...] = ()
     fed_by: tuple[Any, ...] = ()
     guessed: bool = False
+    reads: Reads = Reads()
 
 
 def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]:
@@ -137,7 +140,7 @@ def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]
             _last(after[node], node in feeds, complete),
             first=not node.layered,
             last=node not in feeds,
-            through=ways[node][0],
+            through=(*ways[node][0], *([FORK] if WITHOUT in after[node].notes else [])),
             fed_by=tuple(fed_by[node]),
         )
         for node in layers
@@ -170,7 +173,7 @@ def _next(child: Node, node: Node, after: dict[Node, Following]) -> Following:
             return Following(attention=True)
         return after[child].noting(f"through {name}")
     if name in SUMS and others:
-        return NOTHING.noting("added to another signal")
+        return NOTHING.noting(SUMMED)
     if _passes(child):
         if _chooses_by_itself(child, node):
             reason = f"changed or chosen by its own values ({name}), for which there is no law"
