@@ -42,7 +42,7 @@ class LooksLinear(Scheme):
     maximum pooling, normalization, sums of signals, random slopes, biases that are kept and not mirrored.
 
     Source:
-        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, proved on page 13,
+        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, derived on page 13,
         isometry-thm-mirror.
 
     >>> round(LooksLinear().std(Slot((64, 64))) ** 2 * 32, 12)
