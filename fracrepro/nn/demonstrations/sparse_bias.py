@@ -107,7 +107,7 @@ def network_kernel(inputs: ArrayLike, weights: ArrayLike, biases: ArrayLike, sig
     def outputs(w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.relu(x @ w.T + b) @ a / math.sqrt(len(a))
 
-    parts = torch.func.jacrev(outputs, argnums=(0, 1))(w, b)
+    parts = torch.autograd.functional.jacobian(outputs, (w, b))
     jacobian = torch.cat([part.flatten(1) for part in parts], dim=1)
     return (jacobian @ jacobian.T).numpy()
 

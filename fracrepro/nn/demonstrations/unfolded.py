@@ -118,7 +118,8 @@ def autograd_jacobian(layers: Layers, y: np.ndarray, x0: np.ndarray | None = Non
         return threshold(data @ a2.T + threshold(data @ a1.T + begin @ b1.T) @ b2.T).flatten()
 
     tensors = [torch.as_tensor(each) for each in layers]
-    parts = torch.func.jacrev(both, argnums=(0, 1, 2, 3))(*tensors, torch.zeros_like(tensors[2]))
+    tensors.append(torch.zeros_like(tensors[-1]))
+    parts = torch.autograd.functional.jacobian(both, tuple(tensors))
     return torch.cat([part.flatten(1) for part in parts], dim=1).numpy()
 
 
