@@ -24,6 +24,7 @@ from fracrepro.theory.activations import Activation, Linear, activation, check_a
 
 __all__ = ["initialize_"]
 
+NO_LAYER = "belongs to no layer that schemes know"
 Include = Callable[[str, nn.Module], bool]
 
 
@@ -66,7 +67,8 @@ def initialize_(
         scheme: a name from ``schemes.names()``, or a scheme.
         batch: the model's argument, a tuple of its arguments, or a dictionary of named ones.
         generator: source of the draws; None takes torch's global one, as `torch.nn.init` does.
-        bias: ``"zero"`` sets the biases of the layers that are initialized to zero, ``"keep"`` keeps them.
+        bias: ``"zero"`` sets the biases of the layers that are initialized to zero, unless the scheme has a
+            rule of its own for them; ``"keep"`` keeps them all.
         include: is called with the name and the module of each layer; False leaves it alone.
         last: the activation that counts as following the last layers where none does, or its name.
         untreatable: ``"raise"`` refuses a model with a layer that the scheme cannot serve, ``"keep"`` leaves
@@ -112,8 +114,9 @@ def initialize_(
         if key in found.slots and key not in left
     }
     executed = tuple(slots[key] for key in found.slots if key in slots)
-    plan = Plan(model, tuple(slots.values()), executed, batch)
-    entries = chosen.prepare(plan)
+    kept = _kept(left, slots, bias)
+    plan = Plan(model, tuple(slots.values()), executed, batch, kept)
+    entries = [entry for entry in chosen.prepare(plan) if entry.refusal or id(entry.tensor) not in kept]
     refused = [entry for entry in entries if entry.refusal]
     if refused and untreatable == "raise":
         raise ArgumentError(_refusal(chosen, refused))
@@ -203,7 +206,13 @@ def _left_alone(parameter: _Parameter, found: Found, used: set[int], include: In
         return ""
     if is_layer(parameter.module):
         return "its weight is left alone" if parameter.name == "bias" else "a weight is computed from it"
-    return "belongs to no layer that schemes know"
+    return NO_LAYER
+
+
+def _kept(left: dict[int, str], slots: dict[int, Slot], bias: str) -> dict[int, str]:
+    """What no scheme may touch: what is left alone but for parameters of no layer, and biases by choice."""
+    own = {id(slot.bias): "kept" for slot in slots.values() if slot.bias is not None and bias == "keep"}
+    return own | {key: why for key, why in left.items() if why != NO_LAYER}
 
 
 def _biases(filled: Iterable[Entry], left: dict[int, str]) -> list[Tensor]:
@@ -304,7 +313,7 @@ def _report(
         row: dict[str, Any] = {"layer": each.layer, "parameter": each.name, "shape": tuple(each.tensor.shape)}
         row |= {"follows": "", "found": "", "gain": math.nan, "std": math.nan, "scheme": "", "note": ""}
         slot = found.slots.get(key)
-        notes = [left.get(key, "")]
+        notes = [left.get(key, "") if key not in entries else ""]
         if slot is not None:
             row["follows"] = repr(slot.follows) if slot.follows else slot.follower
             row["found"] = "traced" if slot.traced else "module order"

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics.factor import Factor, factor
-
-WIDTHS = "[1, 1000000000]"
+from fracrepro.theory.weights import WIDTHS, Weights, law
 
 
 def plain(value: np.ndarray) -> Any:
@@ -24,17 +23,20 @@ def plain(value: np.ndarray) -> Any:
     return float(value) if np.ndim(value) == 0 else value
 
 
-def by_width(
-    function: Callable[[np.ndarray, Factor], np.ndarray],
+def by_layer(
+    function: Callable[[np.ndarray, Factor, Weights], np.ndarray],
     values: np.ndarray,
     width: ArrayLike,
     activation: Activation,
+    weights: str,
+    input_width: ArrayLike | None,
 ) -> np.ndarray:
-    """Apply `function` to all values that share a width, over the broadcast of `values` and `width`."""
+    """Apply `function` to all values that share a layer, over the broadcast of values and both widths."""
     widths = arguments.integers("width", width, WIDTHS)
-    values, widths = np.broadcast_arrays(values, widths)
+    inputs = np.array(0) if input_width is None else arguments.integers("input_width", input_width, WIDTHS)
+    values, widths, inputs = np.broadcast_arrays(values, widths, inputs)
     result = np.empty(values.shape)
-    for d in np.unique(widths).tolist():
-        chosen = widths == d
-        result[chosen] = function(values[chosen], factor(d, activation))
+    for d, m in sorted(set(zip(widths.ravel().tolist(), inputs.ravel().tolist(), strict=True))):
+        chosen = (widths == d) & (inputs == m)
+        result[chosen] = function(values[chosen], factor(d, activation), law(weights, m or None))
     return result

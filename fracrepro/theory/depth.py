@@ -15,12 +15,12 @@ from scipy import special
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import WIDTHS, check_layer, log_moments
+from fracrepro.theory.layer import check_layer, log_moments
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.numerics.quantiles import Quantiles
 from fracrepro.theory.simulate import DEPTHS, check_rng
-from fracrepro.theory.weights import WeightLaw
+from fracrepro.theory.weights import WIDTHS, WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
 # numerics.md: numerics-layer-cumulants

@@ -4,11 +4,15 @@ Weights are independent N(0, σ²) (``weights="gaussian"``), or σ times a Haar-
 (``weights="orthogonal"``).
 Either way one layer multiplies the norm by σ R, with R independent of the input:
 R² = Σ A_i² z_i² for Gaussian weights, and that divided by Σ z_i² for orthogonal ones.
+Where an orthogonal layer has more inputs than neurons, `input_width` of every function here, the divisor
+takes one more z_i² for each of them; with fewer inputs or equally many it does not change.
+The law of a Gaussian layer depends on its neurons alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -17,14 +21,13 @@ from numpy.typing import ArrayLike
 from fracrepro import _moved, arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, check_activation
-from fracrepro.theory.arrays import WIDTHS, by_width, plain
+from fracrepro.theory.arrays import by_layer, plain
 from fracrepro.theory.numerics import order
 from fracrepro.theory.numerics.factor import Factor, factor
-from fracrepro.theory.published import EXPANSIONS, Expansion, published_variance
 from fracrepro.theory.weights import WeightLaw, Weights
 from fracrepro.theory.weights import law as weight_law
 
-__all__ = ["critical_variance", "expansion_variance", "log_moments", "moment", "preserved_order"]
+__all__ = ["critical_variance", "log_moments", "moment", "preserved_order"]
 
 _LOG_MAX = math.log(np.finfo(float).max)
 
@@ -36,13 +39,25 @@ def check_layer(activation: object, weights: str) -> Activation:
 
 
 @overload
-def moment(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
+def moment(
+    s: float, width: int, activation: Activation, *, weights: WeightLaw = ..., input_width: int | None = ...
+) -> float: ...
 @overload
 def moment(
-    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
 def moment(
-    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the moment E[R^s; R > 0] of the one-layer factor.
 
@@ -56,6 +71,8 @@ def moment(
         width: d, an integer from 1, or an array that broadcasts with `s`.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: number of inputs of the layer, an integer from 1, or an array that broadcasts; None for
+            as many as neurons.  It matters for orthogonal weights with more inputs than neurons only.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -69,10 +86,12 @@ def moment(
     >>> import fracrepro as fr
     >>> fr.moment(2, 64, fr.ReLU())
     32.0
+    >>> fr.moment(2, 64, fr.ReLU(), weights="orthogonal", input_width=128)   # half is kept, half is live
+    0.25
     """
-    activation, law = check_layer(activation, weights), weight_law(weights)
+    activation = check_layer(activation, weights)
 
-    def one_width(orders: np.ndarray, layer: Factor) -> np.ndarray:
+    def one_layer(orders: np.ndarray, layer: Factor, law: Weights) -> np.ndarray:
         _check_order(orders, layer)
         log_value = _log_moment(orders, layer, law)
         _check_float("moment", log_value, s)
@@ -81,30 +100,47 @@ def moment(
         value[orders == 2.0] = law.mean_square(layer.width, activation.even_moment(1))
         return value
 
-    return plain(by_width(one_width, arguments.reals("s", s, "(-inf, inf)"), width, activation))
+    orders = arguments.reals("s", s, "(-inf, inf)")
+    return plain(by_layer(one_layer, orders, width, activation, weights, input_width))
 
 
-@overload
-def critical_variance(s: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
 @overload
 def critical_variance(
-    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    s: float, width: int, activation: Activation, *, weights: WeightLaw = ..., input_width: int | None = ...
+) -> float: ...
+@overload
+def critical_variance(
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
 def critical_variance(
-    s: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    s: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return σ² such that E r_k^s is the same at every depth k: σ² = (E R^s)^(-2/s).
 
     It is computed as 1/E R², which is Kaiming's 2/((1 + a²) d), times a ratio that is 1 at s = 2.
     s = 0 stands for the variance that preserves E log r given survival: σ² = exp(-2 E[log R | R > 0]).
     For an activation with an atom at zero that is not the limit of s → 0, where σ² grows without bound.
+    It preserves the norm; where the widths differ, what keeps the root mean square of a coordinate instead is
+    σ² times width/input_width, for Gaussian and orthogonal weights alike.
 
     Args:
         s: order in [0, 2], a number or an array.
         width: d, an integer from 1, or an array that broadcasts with `s`.
         activation: of the layer.
         weights: ``"gaussian"``, or ``"orthogonal"``: then the value is the squared gain of a Haar-orthogonal
-            matrix.
+            matrix, or of a semi-orthogonal one.
+        input_width: number of inputs of the layer, an integer from 1, or an array that broadcasts; None for
+            as many as neurons.  It matters for orthogonal weights with more inputs than neurons only.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -120,10 +156,12 @@ def critical_variance(
     0.03125
     >>> round(fr.critical_variance(1, 64, fr.ReLU()), 6)   # about 2/64 + 5/(2·64²) = 0.031860
     0.031872
+    >>> fr.critical_variance(2, 64, fr.ReLU(), weights="orthogonal", input_width=128)
+    4.0
     """
-    activation, law = check_layer(activation, weights), weight_law(weights)
+    activation = check_layer(activation, weights)
 
-    def one_width(orders: np.ndarray, layer: Factor) -> np.ndarray:
+    def one_layer(orders: np.ndarray, layer: Factor, law: Weights) -> np.ndarray:
         log_ratio = np.zeros_like(orders)  # stays 0 at the order 2
         log_mean = layer.log_moments(law)[0]
         log_ratio[orders == 0.0] = -2.0 * log_mean - math.log(1.0 / layer.mean_square(law))
@@ -133,92 +171,35 @@ def critical_variance(
         _check_float("critical_variance", log_ratio + np.log(kaiming), s)
         return np.asarray(kaiming * np.exp(log_ratio))
 
-    return plain(by_width(one_width, arguments.reals("s", s, "[0, 2]"), width, activation))
+    orders = arguments.reals("s", s, "[0, 2]")
+    return plain(by_layer(one_layer, orders, width, activation, weights, input_width))
 
 
 @overload
-def expansion_variance(
-    s: float,
+def preserved_order(
+    variance: float,
     width: int,
     activation: Activation,
-    formula: Expansion | None = ...,
     *,
-    source: Expansion | None = ...,
     weights: WeightLaw = ...,
+    input_width: int | None = ...,
 ) -> float: ...
 @overload
-def expansion_variance(
-    s: ArrayLike,
+def preserved_order(
+    variance: ArrayLike,
     width: ArrayLike,
     activation: Activation,
-    formula: Expansion | None = ...,
     *,
-    source: Expansion | None = ...,
     weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
-def expansion_variance(
-    s: ArrayLike,
+def preserved_order(
+    variance: ArrayLike,
     width: ArrayLike,
     activation: Activation,
-    formula: Expansion | None = None,
     *,
-    source: Expansion | None = None,
     weights: WeightLaw = "gaussian",
-) -> float | np.ndarray:
-    """Return an expansion of the critical variance to second order in 1/width.
-
-    ``"derived"``: (1/(d E C)) [1 + (2 - s) κ/(4d)] with κ = Var C/(E C)², for any activation;
-    leaky slope a: κ = (5 - 2a² + 5a⁴)/(1 + a²)²; orthogonal weights: (1/E C) [1 + (2 - s)(κ - 2)/(4d)].
-    ``"published"``: the expression of the authors' training scripts, where linear and ReLU networks agree
-    with the above and leaky ones do not, see :func:`fracrepro.theory.published.published_variance`.
-
-    Args:
-        s: order in [0, 2], a number or an array.
-        width: d, an integer from 1, or an array that broadcasts with `s`.
-        activation: of the layer.
-        formula: ``"derived"``, which is the default, or ``"published"``.
-        source: the older public name of `formula`; both stay, so that calls written with either work, but
-            only one of the two may be given.
-        weights: ``"gaussian"`` or ``"orthogonal"``.
-
-    Returns:
-        A float, or an array of the broadcast shape.
-
-    Raises:
-        ArgumentError: outside these ranges, and for ``"published"`` with an activation or weights that the
-            scripts do not treat, or where their expression is not positive.
-
-    Source:
-        The authors' code for ``"published"``; the other is derived on page 02, thm-moment.
-
-    >>> import fracrepro as fr
-    >>> fr.expansion_variance(1, 64, fr.ReLU()) == 2 / 64 + 5 / (2 * 64**2)
-    True
-    """
-    activation, law = check_layer(activation, weights), weight_law(weights)
-    if source is not None and formula is not None:
-        raise ArgumentError(f"source = {source!r} with formula = {formula!r}: need one of the two names only")
-    name, value = ("formula", formula) if source is None else ("source", source)
-    expansion = arguments.choice(name, "derived" if value is None else value, EXPANSIONS)
-    orders = arguments.reals("s", s, "[0, 2]")
-    d = arguments.integers("width", width, WIDTHS).astype(float)
-    if expansion == "published":
-        return plain(published_variance(name, orders, d, activation, law))
-    mean = activation.even_moment(1)
-    kappa = 3.0 * activation.even_moment(2) / mean**2 - 1.0 - law.divisor_variance
-    return plain((1.0 + (2.0 - orders) * kappa / (4.0 * d)) / law.mean_square(d, mean))
-
-
-@overload
-def preserved_order(
-    variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
-) -> float: ...
-@overload
-def preserved_order(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
-) -> np.ndarray: ...
-def preserved_order(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the order s > 0 that a given variance preserves: the positive root of σ^s E R^s = 1.
 
@@ -234,6 +215,7 @@ def preserved_order(
         width: d, an integer from 1, or an array that broadcasts with `variance`.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: as in `moment`.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -248,22 +230,29 @@ def preserved_order(
     >>> fr.preserved_order(2 / 64, 64, fr.ReLU())
     2.0
     """
-    activation, law = check_layer(activation, weights), weight_law(weights)
+    activation = check_layer(activation, weights)
 
-    def one_width(sigma2: np.ndarray, layer: Factor) -> np.ndarray:
-        return np.array([order.preserved_order(value, layer, law) for value in sigma2.tolist()])
+    def one_layer(values: np.ndarray, layer: Factor, law: Weights) -> np.ndarray:
+        return np.array([order.preserved_order(value, layer, law) for value in values.tolist()])
 
-    return plain(by_width(one_width, arguments.reals("variance", variance, "(0, inf)"), width, activation))
+    sigma2 = arguments.reals("variance", variance, "(0, inf)")
+    return plain(by_layer(one_layer, sigma2, width, activation, weights, input_width))
 
 
-@overload
-def log_moments(width: int, activation: Activation, *, weights: WeightLaw = ...) -> tuple[float, float]: ...
 @overload
 def log_moments(
-    width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    width: int, activation: Activation, *, weights: WeightLaw = ..., input_width: int | None = ...
+) -> tuple[float, float]: ...
+@overload
+def log_moments(
+    width: ArrayLike, activation: Activation, *, weights: WeightLaw = ..., input_width: ArrayLike | None = ...
 ) -> tuple[np.ndarray, np.ndarray]: ...
 def log_moments(
-    width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> tuple[float | np.ndarray, float | np.ndarray]:
     """Return mean and variance of log R given R > 0.
 
@@ -273,9 +262,10 @@ def log_moments(
         width: d, an integer from 1, or an array.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: as in `moment`.
 
     Returns:
-        Two floats, or two arrays of the shape of `width`.
+        Two floats, or two arrays of the broadcast shape of the widths.
 
     Raises:
         ArgumentError: for a width outside this range.
@@ -288,21 +278,28 @@ def log_moments(
     >>> round(mean, 6), round(variance, 6)
     (0.057966, 0.411234)
     """
-    activation, law = check_layer(activation, weights), weight_law(weights)
-    widths = arguments.integers("width", width, WIDTHS)
-    pairs = [factor(d, activation).log_moments(law) for d in widths.ravel().tolist()]
-    if widths.ndim == 0:
-        return pairs[0]
-    mean, variance = np.array(pairs).reshape((*widths.shape, 2)).transpose(-1, *range(widths.ndim))
+    activation = check_layer(activation, weights)
+
+    def pick(which: int) -> Callable[[np.ndarray, Factor, Weights], np.ndarray]:
+        return lambda values, layer, law: np.full_like(values, layer.log_moments(law)[which])
+
+    zero = np.zeros(())
+    mean, variance = (
+        plain(by_layer(pick(j), zero, width, activation, weights, input_width)) for j in range(2)
+    )
     return mean, variance
 
 
 def log_moment(s: float, width: int, activation: Activation, weights: str) -> float:
     """Return log E[R^s; R > 0] for checked scalar arguments; `moment` without the exponential."""
-    layer = factor(width, activation)
+    return log_moment_of(s, factor(width, activation), weight_law(weights))
+
+
+def log_moment_of(s: float, layer: Factor, weights: Weights) -> float:
+    """Return log E[R^s; R > 0] of a layer; ArgumentError where the moment is infinite."""
     values = np.array([s], dtype=float)
     _check_order(values, layer)
-    return float(_log_moment(values, layer, weight_law(weights))[0])
+    return float(_log_moment(values, layer, weights)[0])
 
 
 def _log_moment(s: np.ndarray, layer: Factor, weights: Weights) -> np.ndarray:

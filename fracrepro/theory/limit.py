@@ -11,14 +11,13 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.arrays import WIDTHS, plain
-from fracrepro.theory.layer import check_layer, log_moment, log_moments, preserved_order
-from fracrepro.theory.numerics.factor import factor
+from fracrepro.theory.arrays import by_layer, plain
+from fracrepro.theory.layer import check_layer, log_moment, log_moment_of, log_moments, preserved_order
+from fracrepro.theory.numerics.factor import Factor
 from fracrepro.theory.numerics.log_slope import log_slope
 from fracrepro.theory.simulate import stream_log_norms
 from fracrepro.theory.special import log_product
-from fracrepro.theory.weights import WeightLaw
-from fracrepro.theory.weights import law as weight_law
+from fracrepro.theory.weights import WeightLaw, Weights
 
 __all__ = ["lyapunov_exponent", "tail_index", "tilted_log_mean"]
 
@@ -29,14 +28,29 @@ _INFLUENCE, _DEEPEST = 1e-9, 100_000
 
 @overload
 def lyapunov_exponent(
-    variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
+    variance: float,
+    width: int,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: int | None = ...,
 ) -> float: ...
 @overload
 def lyapunov_exponent(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
 def lyapunov_exponent(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return λ = log σ + E[log R | R > 0], the almost sure limit of (1/k) log r_k given survival.
 
@@ -48,6 +62,7 @@ def lyapunov_exponent(
         width: d, an integer from 1, or an array that broadcasts with `variance`.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: number of inputs of every layer, as in `moment`; None for as many as neurons.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -64,17 +79,35 @@ def lyapunov_exponent(
     """
     activation = check_layer(activation, weights)
     sigma2 = arguments.reals("variance", variance, "(0, inf)")
-    return plain(np.asarray(0.5 * np.log(sigma2) + log_moments(width, activation, weights=weights)[0]))
+    mean = log_moments(width, activation, weights=weights, input_width=input_width)[0]
+    return plain(np.asarray(0.5 * np.log(sigma2) + mean))
 
 
-@overload
-def tail_index(variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...) -> float: ...
 @overload
 def tail_index(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    variance: float,
+    width: int,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: int | None = ...,
+) -> float: ...
+@overload
+def tail_index(
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
 def tail_index(
-    variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = "gaussian"
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return the tail index α of the stationary law with Gaussian biases: P(r > t) ~ c t^(-α).
 
@@ -86,6 +119,7 @@ def tail_index(
         width: d, an integer from 1, or an array that broadcasts with `variance`.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: number of inputs of every layer, as in `moment`; None for as many as neurons.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -100,16 +134,28 @@ def tail_index(
     >>> fr.tail_index(2 / 64, 64, fr.ReLU())
     2.0
     """
-    return preserved_order(variance, width, activation, weights=weights)
+    return preserved_order(variance, width, activation, weights=weights, input_width=input_width)
 
 
 @overload
 def tilted_log_mean(
-    s: float, variance: float, width: int, activation: Activation, *, weights: WeightLaw = ...
+    s: float,
+    variance: float,
+    width: int,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: int | None = ...,
 ) -> float: ...
 @overload
 def tilted_log_mean(
-    s: ArrayLike, variance: ArrayLike, width: ArrayLike, activation: Activation, *, weights: WeightLaw = ...
+    s: ArrayLike,
+    variance: ArrayLike,
+    width: ArrayLike,
+    activation: Activation,
+    *,
+    weights: WeightLaw = ...,
+    input_width: ArrayLike | None = ...,
 ) -> np.ndarray: ...
 def tilted_log_mean(
     s: ArrayLike,
@@ -118,6 +164,7 @@ def tilted_log_mean(
     activation: Activation,
     *,
     weights: WeightLaw = "gaussian",
+    input_width: ArrayLike | None = None,
 ) -> float | np.ndarray:
     """Return E[M^s log M; M > 0], M = σ R the factor of one layer: the derivative of E M^s in s.
 
@@ -131,6 +178,7 @@ def tilted_log_mean(
         width: d, an integer from 1, or an array; the three broadcast.
         activation: of the layer.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: number of inputs of every layer, as in `moment`; None for as many as neurons.
 
     Returns:
         A float, or an array of the broadcast shape.
@@ -145,14 +193,13 @@ def tilted_log_mean(
     >>> round(fr.tilted_log_mean(2, 1 / 2, 2, fr.Linear()), 6)   # (log(1/2) + log 2 + ψ(2))/2
     0.211392
     """
-    activation, law = check_layer(activation, weights), weight_law(weights)
-    orders = arguments.reals("s", s, "(-inf, inf)")
-    sigma2 = arguments.reals("variance", variance, "(0, inf)")
-    widths = arguments.integers("width", width, WIDTHS)
+    activation = check_layer(activation, weights)
+    orders, sigma2 = np.broadcast_arrays(
+        arguments.reals("s", s, "(-inf, inf)"), arguments.reals("variance", variance, "(0, inf)")
+    )
 
-    def one(order: float, value: float, d: int) -> float:
-        layer = factor(int(d), activation)
-        log_power = 0.5 * order * math.log(value) + log_moment(order, int(d), activation, weights)
+    def one(order: float, value: float, layer: Factor, law: Weights) -> float:
+        log_power = 0.5 * order * math.log(value) + log_moment_of(order, layer, law)
         if abs(log_power) >= _LOG_MAX:
             raise ArgumentError(
                 f"s = {order!r}: need an order for which E M^s is a floating-point number; its |log| is "
@@ -161,7 +208,12 @@ def tilted_log_mean(
         mean_log = log_product(value, layer.mean_square(law)) + log_slope(order / 2.0, layer, law)
         return 0.5 * math.exp(log_power) * mean_log
 
-    return plain(np.vectorize(one, otypes=[float])(orders, sigma2, widths))
+    def one_layer(places: np.ndarray, layer: Factor, law: Weights) -> np.ndarray:
+        pairs = ((orders.flat[j].item(), sigma2.flat[j].item()) for j in places.astype(int))
+        return np.array([one(order, value, layer, law) for order, value in pairs])
+
+    places = np.arange(orders.size, dtype=float).reshape(orders.shape)
+    return plain(by_layer(one_layer, places, width, activation, weights, input_width))
 
 
 def simulate_stationary(

@@ -14,9 +14,9 @@ from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory import passes
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import WIDTHS
 from fracrepro.theory.passes import Pointwise
 from fracrepro.theory.simulate import DEPTHS
+from fracrepro.theory.weights import WIDTHS
 
 # Weights held at once, of all layers together; a constant, so that a seed gives the same bits.
 _BLOCK = 1 << 22

@@ -18,7 +18,7 @@ import numpy as np
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import WIDTHS
+from fracrepro.theory.weights import WIDTHS
 
 # Draws an array of the shape from the generator; for weights with mean 0 and variance 1.
 Law = Callable[[np.random.Generator, tuple[int, ...]], Any]

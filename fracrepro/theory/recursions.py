@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, check_activation
-from fracrepro.theory.layer import WIDTHS, moment
+from fracrepro.theory.layer import moment
 from fracrepro.theory.simulate import DEPTHS
+from fracrepro.theory.weights import WIDTHS
 
 
 def mean_squares(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from fracrepro.theory.activations import Activation
 from fracrepro.theory.arrays import WIDTHS
 from fracrepro.theory.layer import check_layer, log_moment
 from fracrepro.theory.numerics.sampling import FactorSampler
+from fracrepro.theory.stack import DEPTHS, Layer, Layers, Variances, Widths
 from fracrepro.theory.weights import WeightLaw
 from fracrepro.theory.weights import law as weight_law
 
 __all__ = ["required_draws", "simulate_log_norms", "simulate_tilted_log_norms", "stream_log_norms"]
 
-DEPTHS = "[1, 1000000]"
 _COUNTS = "[1, 1000000000000]"
 _POSITIVE = "(0, inf)"
 # numerics.md: numerics-sampling-blocks
@@ -35,29 +36,34 @@ def check_rng(rng: object) -> np.random.Generator:
 def simulate_log_norms(
     n: int,
     depth: int,
-    width: int,
+    width: Widths,
     activation: Activation,
-    variance: float,
+    variance: Variances,
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
     weights: WeightLaw = "gaussian",
+    input_width: int | None = None,
 ) -> np.ndarray:
     """Draw log(r_k/r_0) for `n` independent networks and every depth k up to `depth`.
 
     r_{k+1}² = (σ² r_k² + σ_b²) R² with independent factors R; r_0 = 1, σ_b = `bias_std`.
-    With orthogonal weights and biases, (σ r + σ_b g)² + σ_b² χ²_{d-1} with g ~ N(0, 1) replaces σ² r² + σ_b².
+    With orthogonal weights and biases, (σ r + σ_b g)² + σ_b² χ²_{d-1} with g ~ N(0, 1) replaces σ² r² + σ_b²;
+    a layer with more inputs n than neurons d first keeps the share χ²_d/χ²_n of σ² r².
     The result takes 8 n (depth + 1) bytes; :func:`stream_log_norms` gives the same numbers block by block.
 
     Args:
         n: number of networks, from 1.
         depth: number of layers, from 1.
-        width: neurons a layer, from 1.
+        width: neurons a layer, from 1; one number, or one for each layer.
         activation: of every layer.
-        variance: σ² > 0 of the weights; for orthogonal weights the squared gain.
+        variance: σ² > 0 of the weights, for orthogonal weights the squared gain; one number, or one for each
+            layer.
         bias_std: σ_b ≥ 0, standard deviation of the biases.
         rng: a numpy Generator.
         weights: ``"gaussian"`` or ``"orthogonal"``.
+        input_width: inputs of the network, from 1, where orthogonal layers have several widths; None for as
+            many as neurons of the first layer.
 
     Returns:
         An array of shape (n, depth + 1); column k is depth k, column 0 is 0, a dead network is -inf.
@@ -73,7 +79,15 @@ def simulate_log_norms(
     (2, 4)
     """
     blocks = stream_log_norms(
-        n, depth, width, activation, variance, bias_std=bias_std, rng=rng, weights=weights
+        n,
+        depth,
+        width,
+        activation,
+        variance,
+        bias_std=bias_std,
+        rng=rng,
+        weights=weights,
+        input_width=input_width,
     )
     return np.concatenate(list(blocks))
 
@@ -81,13 +95,14 @@ def simulate_log_norms(
 def stream_log_norms(
     n: int,
     depth: int,
-    width: int,
+    width: Widths,
     activation: Activation,
-    variance: float,
+    variance: Variances,
     *,
     bias_std: float = 0.0,
     rng: np.random.Generator,
     weights: WeightLaw = "gaussian",
+    input_width: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the rows of :func:`simulate_log_norms` in blocks of bounded size, in order and bit for bit.
 
@@ -98,16 +113,24 @@ def stream_log_norms(
     >>> next(blocks).shape[1]
     101
     """
-    n, depth, sigma2 = _check_draws(n, depth, variance, rng)
+    check_rng(rng)
+    n = arguments.integer("n", n, _COUNTS)
+    activation = check_layer(activation, weights)
+    layers = Layers(depth, width, variance, weights, input_width)
     bias_std = arguments.real("bias_std", bias_std, "[0, inf)")
-    sampler = _sampler(width, activation, weights)
+
+    def sampler(layer: Layer) -> FactorSampler:
+        return FactorSampler(layer.width, activation, layer.weights.after_bias if bias_std else layer.weights)
+
+    made = {layer: sampler(layer) for layer in dict.fromkeys(layer for layer, _ in layers.runs)}
+    runs = [Run(made[layer], layer, count) for layer, count in layers.runs]
 
     def blocks() -> Iterator[np.ndarray]:
-        for size in _block_sizes(n, depth):
+        for size in _block_sizes(n, layers.depth):
             if bias_std:
-                yield _with_bias(size, depth, sampler, sigma2, bias_std, rng)
+                yield _with_bias(size, runs, bias_std, rng)
             else:
-                yield _without_bias(size, depth, sampler, sigma2, rng)
+                yield _without_bias(size, runs, rng)
 
     return blocks()
 
@@ -157,9 +180,8 @@ def simulate_tilted_log_norms(
     n, depth, sigma2 = _check_draws(n, depth, variance, rng)
     s = arguments.real("s", s, "[0, 100]")
     sampler = _sampler(width, activation, weights, tilt=s)
-    log_norms = np.concatenate(
-        [_without_bias(size, depth, sampler, sigma2, rng) for size in _block_sizes(n, depth)]
-    )
+    runs = [Run(sampler, Layer(sampler.width, sampler.weights, sigma2), depth)]
+    log_norms = np.concatenate([_without_bias(size, runs, rng) for size in _block_sizes(n, depth)])
     rate = s / 2.0 * math.log(sigma2) + log_moment(s, width, activation, weights)
     return log_norms, rate * np.arange(depth + 1) - s * log_norms
 
@@ -237,27 +259,32 @@ def _block_sizes(n: int, depth: int) -> Iterator[int]:
     return (min(rows, n - start) for start in range(0, n, rows))
 
 
-def _without_bias(
-    size: int, depth: int, sampler: FactorSampler, sigma2: float, rng: np.random.Generator
-) -> np.ndarray:
+class Run(NamedTuple):
+    """Neighbouring layers of one kind, with what draws their factors."""
+
+    sampler: FactorSampler
+    layer: Layer
+    number: int
+
+
+def _without_bias(size: int, runs: Sequence[Run], rng: np.random.Generator) -> np.ndarray:
     """Sums of log σ² + log R²."""
-    result = np.zeros((size, depth + 1))
-    steps = sampler.log_square((size, depth), rng)
-    steps += math.log(sigma2)
-    np.cumsum(steps, axis=1, out=result[:, 1:])
+    result = np.zeros((size, 1 + sum(run.number for run in runs)))
+    steps = [run.sampler.log_square((size, run.number), rng) + math.log(run.layer.variance) for run in runs]
+    np.cumsum(steps[0] if len(steps) == 1 else np.concatenate(steps, axis=1), axis=1, out=result[:, 1:])
     result *= 0.5
     return result
 
 
-def _with_bias(
-    size: int, depth: int, sampler: FactorSampler, sigma2: float, bias_std: float, rng: np.random.Generator
-) -> np.ndarray:
+def _with_bias(size: int, runs: Sequence[Run], bias_std: float, rng: np.random.Generator) -> np.ndarray:
     """The recursion in logarithms, so that neither very small nor very large norms are lost."""
-    result = np.zeros((size, depth + 1))
-    factors = sampler.log_square((size, depth), rng)
-    log_sigma2, log_bias = math.log(sigma2), 2.0 * math.log(bias_std)
-    for k in range(depth):
-        signal = log_sigma2 + 2.0 * result[:, k]
-        total = sampler.weights.add_bias(signal, log_bias, sampler.width, rng)
-        result[:, k + 1] = 0.5 * (total + factors[:, k])
+    result = np.zeros((size, 1 + sum(run.number for run in runs)))
+    log_bias, k = 2.0 * math.log(bias_std), 0
+    for run in runs:
+        factors = run.sampler.log_square((size, run.number), rng)
+        for j in range(run.number):
+            signal = math.log(run.layer.variance) + 2.0 * result[:, k]
+            total = run.layer.weights.add_bias(signal, log_bias, run.layer.width, rng)
+            result[:, k + 1] = 0.5 * (total + factors[:, j])
+            k += 1
     return result

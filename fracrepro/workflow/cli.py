@@ -13,8 +13,7 @@ import click
 from fracrepro import files
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError, FracreproError
-from fracrepro.theory import activations
-from fracrepro.workflow import work
+from fracrepro.workflow import questions, work
 from fracrepro.workflow.choices import OneOf
 from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
@@ -248,9 +247,10 @@ def schemes_command() -> None:
 
     for row in schemes.table().to_dict("records"):
         marks = ("needs a batch" if row["needs_data"] else "", "" if row["random"] else "draws nothing")
-        click.echo(f"{row['name']:<12} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
+        click.echo(f"{row['name']:<16} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
+        click.echo(f"{'':<16}   for {row['families']}")
         for option in filter(None, row["options"].split("; ")):
-            click.echo(f"{'':<12}   {option}")
+            click.echo(f"{'':<16}   {option}")
 
 
 @main.group()
@@ -285,22 +285,8 @@ def verify(name: str) -> None:
     click.echo(verify(name))
 
 
-@main.command()
-@click.option("--width", type=int, required=True, help="Number of neurons of the layer's output.")
-@click.option("--s", "s", type=float, required=True, help="Order of the preserved moment, in [0, 2].")
-@click.option("--activation", type=OneOf("activation", "activations"), default="relu", show_default=True)
-@click.option(
-    "--negative-slope", type=float, help="Slope below zero, for an activation that has one [default: 0.01]."
-)
-def critical(width: int, s: float, activation: str, negative_slope: float | None) -> None:
-    """Print the weight variance that preserves the moment of order s of a layer's output norm."""
-    import fracrepro as fr
-
-    given = {} if negative_slope is None else {"negative_slope": negative_slope}
-    phi = activations.activation(activation, **given)
-    sigma2 = fr.critical_variance(s, width, phi)
-    ratio = sigma2 / fr.critical_variance(2.0, width, phi)
-    click.echo(f"{sigma2:.17g}  sigma^2 for {phi}, width {width}, s = {s:g}: {ratio:.6g} times Kaiming's")
+main.add_command(questions.critical)
+main.add_command(questions.diagnose)
 
 
 @main.command("claims")

@@ -22,6 +22,7 @@ INTERNAL = {
     "fracrepro.arguments": "how every function refuses an argument",
     "fracrepro.theory.numerics": "how integrals are computed; the page on numerics explains it",
     "fracrepro.theory.arrays": "how scalars and arrays broadcast",
+    "fracrepro.theory.gram_arguments": "how a Gram matrix is checked",
     "fracrepro.theory.special": "special functions that the numerics need",
     "fracrepro.nn.data.mnist": "where one data set is found",
     "fracrepro.nn.data.cifar10": "where one data set is found",
@@ -29,6 +30,7 @@ INTERNAL = {
     "fracrepro.nn.data.transfer": "how data travel to a worker",
     "fracrepro.nn.data.download": "how a file is downloaded",
     "fracrepro.nn.tracing": "how `initialize_` finds what follows a layer; its page explains it",
+    "fracrepro.nn.diagnosis.watch": "how `diagnose` measures while a model runs",
     "fracrepro.nn.training.graphs": "how many runs train at once",
     "fracrepro.nn.training.pieces": "how a training is spread over workers",
     "fracrepro.nn.training.lanes": "how many runs train at once",
@@ -55,6 +57,7 @@ INTERNAL = {
     "fracrepro.workflow.packages": "behind the command line",
     "fracrepro.workflow.pages": "the form of a page in the book",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
+    "fracrepro.workflow.questions": "the commands, which have a page of their own",
     "fracrepro.workflow.reference": "behind `fracrepro build`",
     "fracrepro.workflow.seals": "how records and pages show an edit",
     "fracrepro.workflow.site": "behind `fracrepro build`",
@@ -73,9 +76,18 @@ FIXED = [
         f"fracrepro.LogNormLaw.{method}"
         for method in ("cdf", "sf", "pdf", "ppf", "mean", "var", "rvs", "normal")
     ),
+    *(f"fracrepro.GramChain.{method}" for method in ("sample", "mean", "second_moments", "scalar_moments")),
     "fracrepro.nn.init.fractional_normal_",
-    "fracrepro.nn.init.random_walk_normal_",
+    *(
+        f"fracrepro.nn.init.{name}_"
+        for name in ("random_walk_normal", "fractional_orthogonal", "delta_orthogonal", "looks_linear")
+    ),
+    "fracrepro.nn.init.hadamard_identity_",
     "fracrepro.nn.initialize_",
+    "fracrepro.nn.diagnose",
+    "fracrepro.nn.diagnosis.hessian_norms",
+    "fracrepro.nn.diagnosis.jacobian_singular_values",
+    "fracrepro.nn.diagnosis.plot_diagnosis",
     "fracrepro.nn.schemes.names",
     "fracrepro.nn.networks.mlp",
     "fracrepro.nn.training.train",

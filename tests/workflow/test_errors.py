@@ -32,6 +32,7 @@ BARE = {
     "claims": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "critical": (["--width", "64", "--s", "1"], ""),
     "data": (["status"], ""),
+    "diagnose": (["x.py:f"], "error: torch is not installed: pip install 'fracrepro[nn]'"),
     "doctor": ([], ""),
     "list": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "schemes": ([], "error: pandas is not installed: pip install 'fracrepro[nn]'"),

@@ -110,7 +110,7 @@ def from_dict(record: Mapping[str, Any]) -> base.Scheme:
 
 
 def table() -> pd.DataFrame:
-    """Return all schemes: ``name, label, source, options, random, needs_data``, one row each."""
+    """Return all schemes: ``name, label, source, families, options, random, needs_data``, one row each."""
     import pandas as pd
 
     rows = [
@@ -118,6 +118,7 @@ def table() -> pd.DataFrame:
             "name": name,
             "label": kind.label,
             "source": kind.source,
+            "families": ", ".join(kind.families),
             "options": "; ".join(_words(key, each) for key, each in options(name).items()),
             "random": kind.random,
             "needs_data": kind.needs_data,

@@ -16,7 +16,10 @@ from fracrepro.nn.schemes.plan import Entry, Plan, Prescription, Slot
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NormalScheme", "Scheme", "option"]
+__all__ = ["FAMILIES", "NormalScheme", "Scheme", "option"]
+
+#: The families of networks that a scheme may serve.
+FAMILIES = ("dense", "conv", "residual", "spiking", "graph")
 
 
 def option(default: Any, allowed: str | tuple[str, ...], help: str, *, optional: bool = False) -> Any:
@@ -57,6 +60,8 @@ class Scheme(ABC):
     """Where it comes from."""
     random: ClassVar[bool] = True
     """Whether it draws numbers; if not, no generator is touched."""
+    families: ClassVar[tuple[str, ...]] = ("dense", "conv", "residual", "graph")
+    """The families of networks that it serves, of :data:`FAMILIES`."""
     needs_data: ClassVar[bool] = False
     """Whether it needs a batch."""
     can_fail: ClassVar[bool] = True
@@ -78,17 +83,26 @@ class Scheme(ABC):
     def prepare(self, plan: Plan) -> list[Entry]:
         """Return what will be filled, one entry a tensor; nothing is changed yet.
 
+        A scheme that sees the model as a whole overrides this, and enters biases and parameters of no layer
+        too if it has a rule for them; what ``plan.kept`` names stays as it is.
+
         Raises:
             ArgumentError: when the scheme cannot serve the model as a whole.
         """
-        entries = []
-        for slot in plan.slots:
-            entry = Entry(slot.layer, slot.parameter, slot.tensor, slot)
-            try:
-                entries.append(dataclasses.replace(entry, prescription=self.prescribe(slot)))
-            except ArgumentError as error:
-                entries.append(dataclasses.replace(entry, refusal=str(error)))
-        return entries
+        return [self.enter(slot) for slot in plan.slots]
+
+    def enter(self, slot: Slot) -> Entry:
+        """Return the entry of one weight: with its prescription, or with the reason why there is none."""
+        entry = Entry(slot.layer, slot.parameter, slot.tensor, slot)
+        layers = [family for family in self.families if family in ("dense", "conv")]
+        if layers and slot.family not in layers:
+            return dataclasses.replace(
+                entry, refusal=f"serves {' and '.join(layers)} layers, and this is a {slot.family} layer"
+            )
+        try:
+            return dataclasses.replace(entry, prescription=self.prescribe(slot))
+        except ArgumentError as error:
+            return dataclasses.replace(entry, refusal=str(error))
 
     @abstractmethod
     def prescribe(self, slot: Slot) -> Prescription:

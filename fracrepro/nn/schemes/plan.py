@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, Linear
@@ -12,7 +13,39 @@ from fracrepro.theory.activations import Activation, Linear
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Entry", "Plan", "Prescription", "Slot"]
+__all__ = ["Entry", "Plan", "Prescription", "Reads", "Slot", "Step"]
+
+
+class Step(NamedTuple):
+    """A function, or a module, that a signal passes between one layer and the next; activations are none.
+
+    Attributes:
+        kind: ``"move"`` (reshapes, cuts, puts elsewhere), ``"average"`` and ``"pool"`` (any other pooling),
+            ``"normalization"``, ``"dropout"``, ``"factor"`` and ``"shift"`` (by constants or parameters),
+            ``"matrix"`` (a product with a fixed one), ``"sum"`` and ``"join"`` (with another signal),
+            ``"fork"`` (goes on both with and without its activation), ``"function"`` (anything else).
+        name: of the function of torch, or of the class of the module.
+    """
+
+    kind: str
+    name: str
+
+
+class Reads(NamedTuple):
+    """What enters a layer, where spikes or a graph make a difference.
+
+    Attributes:
+        threshold: of the threshold units whose spikes it reads; None where it reads something else.
+        matrices: fixed square matrices that multiply the signal from the left between the activation before
+            the layer and the one behind it, in their order.
+        note: a remark for the report of a scheme that asks for this.
+        reason: why nothing can be said; empty where it can.
+    """
+
+    threshold: float | None = None
+    matrices: tuple[Tensor, ...] = ()
+    note: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +67,13 @@ class Slot:
         reason: why no law describes what follows; empty where there is a law or nothing follows.
         note: a remark for the report.
         traced: whether what follows was seen in a run, or read off the order of the modules.
+        guessed: whether its place was neither seen in a run nor is certain from the order of the modules.
         first: whether no other weight stands between the input and this one.
         last: whether no other weight stands between this one and the output.
+        mixed: whether the model uses it several times, and once as a first or last one and once not.
+        through: what the output passes up to the next layers or to the output of the model.
+        fed_by: the weights whose outputs it reads, each once; None stands for a layer without a slot.
+        reads: the threshold of the units that it reads, and the aggregations of a graph around it.
 
     >>> slot = Slot((16, 3, 5, 5))
     >>> slot.fan_in, slot.fan_out, slot.width
@@ -56,8 +94,18 @@ class Slot:
     reason: str = ""
     note: str = ""
     traced: bool = False
+    guessed: bool = False
     first: bool = False
     last: bool = False
+    mixed: bool = False
+    through: tuple[Step, ...] = ()
+    fed_by: tuple[Tensor | None, ...] = ()
+    reads: Reads = field(default_factory=Reads)
+
+    @property
+    def family(self) -> str:
+        """``"dense"`` for a linear layer, ``"conv"`` for a convolution."""
+        return "conv" if len(self.shape) > 2 else "dense"
 
     @property
     def activation(self) -> Activation:
@@ -100,13 +148,16 @@ class Plan:
         model: the whole model, for schemes that look at its blocks.
         slots: its weights, in the order of `model.named_parameters()`.
         executed: the same slots in the order in which the model uses them, as far as that is known.
-        batch: positional arguments of the model, where a batch was given; None otherwise.
+        batch: the batch that was given: one argument, a tuple of them, or a dictionary of named ones.
+        kept: parameters that must stay as they are, by their id, with the reason: frozen ones, those that are
+            not included, and with ``bias="keep"`` the biases.
     """
 
     model: nn.Module
     slots: tuple[Slot, ...]
     executed: tuple[Slot, ...] = ()
-    batch: tuple[Any, ...] | None = None
+    batch: Any = None
+    kept: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

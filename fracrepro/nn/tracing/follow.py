@@ -5,17 +5,19 @@ The rules are those of book/initialize.md; the tables below name the functions o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch.nn import Parameter
 
 from fracrepro.nn.activations import DROPOUTS, call_law, compose
+from fracrepro.nn.schemes.plan import Reads, Step
+from fracrepro.nn.tracing.between import alive, passage
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["FACTORS", "LAYERS", "Following", "Place", "following", "is_layer"]
+__all__ = ["FACTORS", "LAYERS", "SUMMED", "Following", "Place", "following", "is_layer"]
 
 LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
 # Layers that no scheme serves.
@@ -49,6 +51,10 @@ MOVES = {
 }
 SUMS = {"add", "sub", "lerp"}
 FACTORS = {"mul", "div", "multiply", "divide"}
+STEPS: dict[str, Collection[str]] = {
+    **{"normalization": NORMALIZATIONS, "pool": POOLS, "move": MOVES, "shift": SUMS, "factor": FACTORS},
+    "matrix": PRODUCTS,
+}
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,25 @@ class Following:
 
 NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
+SUMMED = "added to another signal"
 WITHOUT = "goes on without the activation too"
+FORK = Step("fork", "with and without its activation")
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
 
 class Place(NamedTuple):
-    """Where a call of a layer stands."""
+    """Where a layer stands: what follows, whether it is a first or a last one, what its output passes.
+
+    `fed_by` holds what the layers are named by whose output it reads: calls, or modules.
+    """
 
     following: Following
     first: bool
     last: bool
+    through: tuple[Step, ...] = ()
+    fed_by: tuple[Any, ...] = ()
+    guessed: bool = False
+    reads: Reads = Reads()
 
 
 def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]:
@@ -113,10 +128,22 @@ def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]
         if any(child in feeds or is_layer(child) for child in node.children):
             feeds.add(node)
         after[node] = _combine([_next(child, node, after) for child in node.children], node.output)
+    layers = [node for node in nodes if is_layer(node)]
+    living = alive(nodes, set(layers), complete)
+    ways = {node: passage(node, set(layers), living, STEPS) for node in layers}
+    fed_by: dict[Node, list[Node]] = {node: [] for node in layers}
+    for node, (_, reached) in ways.items():
+        for other in reached:
+            fed_by[other].append(node)
     return {
-        node: Place(_last(after[node], node in feeds, complete), not node.layered, node not in feeds)
-        for node in nodes
-        if is_layer(node)
+        node: Place(
+            _last(after[node], node in feeds, complete),
+            first=not node.layered,
+            last=node not in feeds,
+            through=(*ways[node][0], *([FORK] if WITHOUT in after[node].notes else [])),
+            fed_by=tuple(fed_by[node]),
+        )
+        for node in layers
     }
 
 
@@ -146,7 +173,7 @@ def _next(child: Node, node: Node, after: dict[Node, Following]) -> Following:
             return Following(attention=True)
         return after[child].noting(f"through {name}")
     if name in SUMS and others:
-        return NOTHING.noting("added to another signal")
+        return NOTHING.noting(SUMMED)
     if _passes(child):
         if _chooses_by_itself(child, node):
             reason = f"changed or chosen by its own values ({name}), for which there is no law"

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from fracrepro.nn.schemes.plan import Slot
 from fracrepro.nn.tracing import order
 from fracrepro.nn.tracing.follow import FACTORS, LAYERS, Place, following, is_layer
+from fracrepro.nn.tracing.reads import agree, call_reads
 from fracrepro.nn.tracing.record import Node, record
 
 __all__ = ["Found", "find"]
@@ -64,7 +65,9 @@ def find(model: nn.Module, batch: Any = None) -> Found:
     if batch is not None:
         seen = from_run(model, batch)
         missed = {
-            key: replace(slot, note="; ".join(filter(None, ["not reached by the batch", slot.note])))
+            key: replace(
+                slot, guessed=True, note="; ".join(filter(None, ["not reached by the batch", slot.note]))
+            )
             for key, slot in result.slots.items()
             if key not in seen.slots
         }
@@ -93,7 +96,9 @@ def from_run(model: nn.Module, batch: Any) -> Found:
             found.aside[id(weight)] = ATTENTION
             continue
         slot = _slot(weight, node.argument(2, "bias"), place, **_geometry(node, weight))
-        found.add(replace(slot, traced=True))
+        sources = [_weight_of(each) for each in place.fed_by]
+        fed_by = tuple({id(each): each for each in sources}.values())
+        found.add(replace(slot, traced=True, fed_by=fed_by, reads=call_reads(node)))
     return found
 
 
@@ -106,7 +111,11 @@ def from_modules(model: nn.Module) -> Found:
             transposed = bool(getattr(module, "transposed", False))
             stride = getattr(module, "stride", ()) if transposed else ()
             groups = int(getattr(module, "groups", 1))
-            found.add(_slot(weight, module._parameters.get("bias"), place, transposed, groups, stride))
+            slot = _slot(weight, module._parameters.get("bias"), place, transposed, groups, stride)
+            fed_by = tuple(
+                each._parameters.get("weight") if order.is_layer(each) else None for each in place.fed_by
+            )
+            found.add(replace(slot, fed_by=fed_by))
     for kinds, reason in KINDS.items():
         for module in model.modules():
             if isinstance(module, kinds):
@@ -137,9 +146,18 @@ def _slot(
         follower=found.name,
         reason=found.reason,
         note="; ".join(found.notes),
+        guessed=place.guessed,
         first=place.first,
         last=place.last,
+        through=place.through,
+        reads=place.reads,
     )
+
+
+def _weight_of(node: Node) -> Tensor | None:
+    """The weight that a call of a layer applies, None where it is none of a layer that schemes know."""
+    weight = node.argument(1, "weight")
+    return weight if node.name in LAYERS and isinstance(weight, nn.Parameter) else None
 
 
 def _geometry(node: Node, weight: Tensor) -> dict[str, Any]:
@@ -160,7 +178,17 @@ def _geometry(node: Node, weight: Tensor) -> dict[str, Any]:
 def _shared(first: Slot, second: Slot) -> Slot:
     """One weight that is used twice: the law must be the same, or there is none."""
     note = "; ".join(dict.fromkeys(filter(None, [first.note, second.note])))
-    merged = replace(first, note=note, first=first.first or second.first, last=first.last and second.last)
+    merged = replace(
+        first,
+        note=note,
+        guessed=first.guessed or second.guessed,
+        first=first.first or second.first,
+        last=first.last and second.last,
+        mixed=first.mixed or second.mixed or (first.first, first.last) != (second.first, second.last),
+        through=tuple(dict.fromkeys([*first.through, *second.through])),
+        fed_by=tuple({id(each): each for each in [*first.fed_by, *second.fed_by]}.values()),
+        reads=agree(first.reads, second.reads),
+    )
     same = (first.follows, first.reason, first.shape) == (second.follows, second.reason, second.shape)
     if same or first.reason:
         return merged

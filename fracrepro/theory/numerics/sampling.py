@@ -54,6 +54,9 @@ class FactorSampler:
             if self.tilt:
                 return self._tilted(shape, rng)
             live, total = self._sums(shape, rng)
+            beyond = self.weights.beyond(self.width)
+            if beyond:
+                total = total + 2.0 * rng.standard_gamma(beyond / 2.0, shape)
             return self.weights.log_square(live, total)
 
     def _tilted(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -68,7 +71,7 @@ class FactorSampler:
             accepted.append(log_ratio[-rng.standard_exponential(len(chance)) < chance][:missing])
             missing -= len(accepted[-1])
         log_square = np.concatenate(accepted).reshape(shape)
-        log_square += self.weights.log_tilted_radius((self.width + self.tilt) / 2.0, shape, rng)
+        log_square += self.weights.log_tilted_radius(self.width / 2.0, self.tilt / 2.0, shape, rng)
         return log_square
 
     def _sums(
