@@ -146,7 +146,7 @@ def test_a_scheme_is_one_file(copy, recipes):
     assert found["trained"] == ["constant", "kaiming"]
     assert {"name": "constant", "s": None, "formula": None} in found["record"]
     assert found["curves"]["Constant"] == "#5f5f5f"
-    assert "#949494" in found["points"]
+    assert "#5f5f5f" in found["points"]
     doctests_pass(copy, path)
 
 
