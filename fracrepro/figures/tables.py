@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
+    from fracrepro.nn.training.network import NetworkDescription
     from fracrepro.nn.training.settings import Settings
 
 _FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?P<spec>[^{}]*))?\}(?P<after>[^{}]*)")
@@ -119,16 +120,11 @@ def tails_table(means: pd.DataFrame) -> Styler:
 
 def _settings(protocol: Settings) -> dict[str, str]:
     """What decides a training, in words."""
-    net = protocol.network
-    blocks = [f"{n_out}×{n_in}×{k}×{k}" for n_out, n_in, k, _ in net.conv_shapes]
     decay = f", divided by 10 every {protocol.decay_every} epochs" if protocol.decay_every else ""
-    convolutions = {"convolutions, each with ReLU and pooling": ", ".join(blocks)} if blocks else {}
     return {
         "data set": protocol.dataset,
-        "image": " × ".join(map(str, net.image_shape)),
-        **convolutions,
-        "fully connected layers": f"{net.depth}, width {net.width}",
-        "activation": f"leaky ReLU, slope {number(net.negative_slope)}, after every layer",
+        "image": " × ".join(map(str, protocol.network.image_shape)),
+        **_layers(protocol.network),
         "optimizer": "SGD without momentum",
         "learning rate": f"{number(protocol.learning_rate)}{decay}",
         "weight decay": number(protocol.weight_decay),
@@ -137,4 +133,20 @@ def _settings(protocol: Settings) -> dict[str, str]:
         "epochs": str(protocol.epochs),
         "runs of each scheme": str(len(protocol.seeds)),
         "shared at a seed": "data order, biases, standard normal draws",
+    }
+
+
+def _layers(net: NetworkDescription) -> dict[str, str]:
+    """What a network is made of, in words."""
+    from fracrepro.nn.training.network import Network
+
+    if not isinstance(net, Network):
+        fields = {name: value for name, value in net.to_dict().items() if name != "image_shape"}
+        return {name.replace("_", " "): str(value) for name, value in fields.items()}
+    blocks = [f"{n_out}×{n_in}×{k}×{k}" for n_out, n_in, k, _ in net.conv_shapes]
+    convolutions = {"convolutions, each with ReLU and pooling": ", ".join(blocks)} if blocks else {}
+    return {
+        **convolutions,
+        "fully connected layers": f"{net.depth}, width {net.width}",
+        "activation": f"leaky ReLU, slope {number(net.negative_slope)}, after every layer",
     }

@@ -23,6 +23,7 @@ from fracrepro.nn.training.checkpoints import checked_figures, read_checkpoint, 
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.gradients import gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.lanes import full_precision
+from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.settings import Setup
 from fracrepro.nn.training.start import check_scheme
 from fracrepro.nn.training.streams import stream
@@ -72,6 +73,7 @@ class GradientTails(Setup, Experiment):
         ArgumentError: for a value outside these ranges, and a network with convolutions.
     """
 
+    network: Network
     batch_sizes: tuple[int, ...]
     steps: int
     layer: int
@@ -87,7 +89,7 @@ class GradientTails(Setup, Experiment):
     def __post_init__(self) -> None:
         """Check every field."""
         super().__post_init__()
-        if self.network.channels:
+        if not isinstance(self.network, Network) or self.network.channels:
             raise ArgumentError(
                 f"network = {self.network!r}: need a fully connected one, without convolutions"
             )
@@ -149,7 +151,7 @@ class GradientTails(Setup, Experiment):
 
         where = training_device(device)
         for scheme in self.schemes:
-            check_scheme(self.network, scheme)
+            check_scheme(self.network, scheme, data=False)
         dataset = data.load(self.dataset) if dataset is None else dataset
         choice("dataset", dataset.name, (self.dataset,))
         images = torch.tensor(dataset.train_images, device=where)
@@ -318,7 +320,7 @@ def _pooled(vectors: Tensor) -> float:
 GRADIENT_TAILS = GradientTails(
     name="gradient_tails",
     dataset=MNIST.dataset,
-    network=MNIST.network,
+    network=Network(MNIST.network.image_shape),
     schemes=(schemes.make("fractional", s=1.0, formula="exact"), schemes.make("kaiming")),
     seeds=tuple(range(6)),
     learning_rate=MNIST.learning_rate,

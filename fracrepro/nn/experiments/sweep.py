@@ -83,6 +83,11 @@ class Sweep(Experiment):
     def _protocol(self, cell: dict[str, float]) -> Protocol:
         network: dict[str, Any] = {key: value for key, value in cell.items() if key in _OF_THE_NETWORK}
         training: dict[str, Any] = {key: value for key, value in cell.items() if key not in network}
+        fields = {field.name for field in dataclasses.fields(self.protocol.network)}
+        for axis in network:
+            if axis not in fields:
+                kind = type(self.protocol.network).__name__
+                raise ArgumentError(f"axis = {axis!r}: need a field of the network, a {kind}")
         changed = dataclasses.replace(self.protocol.network, **network)
         return self.protocol.replace(network=changed, **training)
 

@@ -6,9 +6,11 @@ One file a family; what each builds is a module like any other.
 from typing import TYPE_CHECKING
 
 from fracrepro import _moved
+from fracrepro.nn.blocks import ScalarBias
 from fracrepro.nn.networks.plain import conv, mlp
+from fracrepro.nn.networks.residual import Block, framed, residual
 
-__all__ = ["conv", "mlp"]
+__all__ = ["Block", "ScalarBias", "conv", "framed", "mlp", "residual"]
 
 if not TYPE_CHECKING:  # a type checker that saw this would accept every name
     __getattr__ = _moved.getter(__name__)

@@ -17,7 +17,7 @@ from fracrepro.nn.tracing.between import alive, passage
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
-__all__ = ["FACTORS", "LAYERS", "Following", "Place", "following", "is_layer"]
+__all__ = ["FACTORS", "LAYERS", "SUMMED", "Following", "Place", "following", "is_layer"]
 
 LAYERS = {"linear", *(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))}
 # Layers that no scheme serves.
@@ -92,6 +92,7 @@ class Following:
 
 NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
+SUMMED = "added to another signal"
 WITHOUT = "goes on without the activation too"
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
@@ -170,7 +171,7 @@ def _next(child: Node, node: Node, after: dict[Node, Following]) -> Following:
             return Following(attention=True)
         return after[child].noting(f"through {name}")
     if name in SUMS and others:
-        return NOTHING.noting("added to another signal")
+        return NOTHING.noting(SUMMED)
     if _passes(child):
         if _chooses_by_itself(child, node):
             reason = f"changed or chosen by its own values ({name}), for which there is no law"

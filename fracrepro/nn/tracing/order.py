@@ -21,8 +21,10 @@ from torch.nn.modules.pooling import (
 )
 
 from fracrepro.nn.activations import law
+from fracrepro.nn.blocks import ScalarBias, is_block
+from fracrepro.nn.schemes.plan import Step
 from fracrepro.nn.tracing.between import module_steps
-from fracrepro.nn.tracing.follow import Following, Place
+from fracrepro.nn.tracing.follow import SUMMED, Following, Place
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
 __all__ = ["GUESSED", "NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
@@ -32,7 +34,16 @@ BLOCKS = (nn.MultiheadAttention, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.R
 NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 POOLS = (_MaxPoolNd, _AvgPoolNd, _LPPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, nn.Upsample)
 MOVES = (
-    *(nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.Fold, nn.Unfold),
+    *(
+        ScalarBias,
+        nn.Flatten,
+        nn.Unflatten,
+        nn.PixelShuffle,
+        nn.PixelUnshuffle,
+        nn.ChannelShuffle,
+        nn.Fold,
+        nn.Unfold,
+    ),
     *(
         getattr(nn, f"{kind}Pad{d}d")
         for kind in ("Constant", "Zero", "Reflection", "Replication", "Circular")
@@ -42,10 +53,20 @@ MOVES = (
 STEPS: dict[str, tuple[type[nn.Module], ...]] = {
     "normalization": NORMALIZATIONS,
     "pool": POOLS,
+    "shift": (ScalarBias,),
     "move": MOVES,
 }
+SIDES = ("branch", "skip")
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
 GUESSED = "the order in which the model runs its modules is not known without a batch"
+
+
+class _Fork(nn.Module):
+    """Stands where a residual block begins: what comes before goes into its branch and beside it."""
+
+
+class _Join(nn.Module):
+    """Stands where the branch of a residual block, or what it has beside it, enters the sum."""
 
 
 class _Step(NamedTuple):
@@ -61,13 +82,17 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
     layers = [k for k, step in enumerate(steps) if is_layer(step.module)]
     places = []
     for k in layers:
-        end = next((j for j in range(k + 1, len(steps)) if _applies_weights(steps[j].module)), len(steps))
+        end = next((j for j in range(k + 1, len(steps)) if _ends(steps[j].module)), len(steps))
         last = k == layers[-1]
         # The end of the model counts as a step of its outermost sequence.
         sequences = {step.sequence for step in steps[k : end + 1]} | ({()} if end == len(steps) else set())
         certain = len(sequences) == 1
+        marker = steps[end].module if end < len(steps) else None
+        summed, added = isinstance(marker, _Join), isinstance(marker, (_Fork, _Join))
         before = [step.module for step in steps[:k] if _mixes(step.module)][-1:]
-        found = _scan([step.module for step in steps[k + 1 : end]], last, certain)
+        found = _scan([step.module for step in steps[k + 1 : end]], last and not summed, certain)
+        if summed:
+            found = found.noting(SUMMED)
         if not certain:
             unseen = found.law is None and not found.reason and not last
             found = (found.noting(UNSEEN) if unseen else found).noting(GUESSED)
@@ -75,7 +100,10 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
             found,
             first=k == layers[0],
             last=last,
-            through=module_steps([step.module for step in steps[k + 1 : end]], STEPS),
+            through=(
+                *module_steps([step.module for step in steps[k + 1 : end]], STEPS),
+                *((Step("sum", "add"),) if added else ()),
+            ),
             fed_by=tuple(before),
             guessed=not certain,
         )
@@ -88,16 +116,20 @@ def is_layer(module: nn.Module) -> bool:
     return isinstance(module, (nn.Linear, _ConvNd))
 
 
+def _ends(module: nn.Module) -> bool:
+    """Whether what a layer's output passes ends here."""
+    return isinstance(module, (_Fork, _Join)) or _applies_weights(module)
+
+
 def _applies_weights(module: nn.Module) -> bool:
     """Whether a module is any layer, known or not: it has a matrix of parameters."""
     return is_layer(module) or any(parameter.ndim > 1 for parameter in module.parameters())
 
 
 def _mixes(module: nn.Module) -> bool:
-    """Whether a module is a layer that reads a signal, as a run would see it."""
-    return _applies_weights(module) and not isinstance(
-        module, (nn.Embedding, nn.EmbeddingBag, *NORMALIZATIONS)
-    )
+    """Whether a module is a layer that reads a signal, as a run would see it, or a sum of several."""
+    others = (nn.Embedding, nn.EmbeddingBag, *NORMALIZATIONS)
+    return isinstance(module, _Join) or (_applies_weights(module) and not isinstance(module, others))
 
 
 def _steps(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) -> Iterator[_Step]:
@@ -105,11 +137,30 @@ def _steps(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) 
     if is_layer(module) or isinstance(module, BLOCKS) or not module._modules:
         yield _Step(module, sequence)
         return
+    if is_block(module):
+        yield from _block(module, path, sequence)
+        return
     in_order = getattr(type(module), "forward", None) is nn.Sequential.forward
     for name, child in module._modules.items():  # not children(), which leaves out what stands there twice
         if child is not None:
             below = (*path, name)
             yield from _steps(child, below, sequence if in_order else below)
+
+
+def _block(module: nn.Module, path: tuple[str, ...], sequence: tuple[str, ...]) -> Iterator[_Step]:
+    """The steps of a residual block, whose contract says in which order they run."""
+    parts = {name: list(_steps(getattr(module, name), (*path, name), (*path, name))) for name in SIDES}
+    entered = [steps[0].module for steps in parts.values()]
+    plain = any(is_layer(each) or isinstance(each, nn.Identity) for each in entered)
+    # Where both sides begin with a function, nobody knows without a run whether it is the same one.
+    yield _Step(_Fork(), sequence if plain else (*path, "fork"))
+    for name, steps in parts.items():
+        yield from steps
+        yield _Step(_Join(), (*path, name))
+    inside = {each for name in SIDES for each in getattr(module, name).modules()}
+    for name, child in module._modules.items():  # an activation behind the sum belongs to no layer
+        if child is not None and child not in inside and any(map(is_layer, child.modules())):
+            yield from _steps(child, (*path, name), (*path, name))
 
 
 def _scan(modules: Sequence[nn.Module], last: bool, certain: bool) -> Following:

@@ -24,8 +24,7 @@ from torch import Tensor
 
 from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.files import atomic_writer
-from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.lanes import Lane
+from fracrepro.nn.training.lanes import Lane, ensemble_of
 from fracrepro.nn.training.settings import Settings
 
 __all__ = [
@@ -117,7 +116,7 @@ def trained_parameters(
             protocol = Settings.from_dict(record)
         except (KeyError, TypeError, ArgumentError) as error:
             raise CheckpointError(f"{path} describes no training: {error}") from None
-        ensemble = Ensemble(protocol.network, protocol.schemes, seeds, "cpu")
+        ensemble = ensemble_of(protocol.network, protocol.schemes, seeds, "cpu")
         _fill(path, ensemble.tensors, content)
         labels = [(scheme.name, scheme.order, seed) for seed in seeds for scheme in protocol.schemes]
         runs |= {label: ensemble.parameters(model) for model, label in enumerate(labels)}

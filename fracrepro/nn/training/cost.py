@@ -1,14 +1,20 @@
-"""What one step of training costs, counted: the modules, the numbers that are trained, the arithmetic."""
+"""What a start and one step of training cost, counted: the numbers that are trained, the arithmetic."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["StepCost", "step_cost"]
+from fracrepro.nn.initialize import initialize_
+from fracrepro.nn.schemes.base import Scheme
+
+__all__ = ["StartCost", "StepCost", "start_cost", "step_cost"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +64,45 @@ def step_cost(module: nn.Module, images: Tensor, labels: Tensor) -> StepCost:
         hooks=hooks,
         flops=int(counter.get_total_flops()),
     )
+
+
+@dataclass(frozen=True)
+class StartCost:
+    """The cost of a start; one without data costs a pass if a batch shows what follows a layer, else nothing.
+
+    Attributes:
+        passes: runs of the whole module.
+        images: how many it was shown in these runs together.
+        flops: floating-point operations of matrix products and convolutions, those of a scheme itself too.
+    """
+
+    passes: int
+    images: int
+    flops: int
+
+
+def start_cost(module: nn.Module, scheme: str | Scheme, batch: Any = None, **options: Any) -> StartCost:
+    """Count what it costs to initialize a copy of a module, to be set against the cost of training steps.
+
+    Args:
+        module: stays as it is.
+        scheme: as are `batch` and `options`, an argument of :func:`fracrepro.nn.initialize_`.
+        batch: arguments of the module; its first one has the images.
+        **options: of the scheme, or of the call.
+
+    Raises:
+        ArgumentError: as there.
+
+    >>> start_cost(nn.Linear(3, 2), "kaiming", torch.ones(5, 3))    # one run: 2·5·3·2 operations
+    StartCost(passes=1, images=5, flops=60)
+    """
+    tried, seen = copy.deepcopy(module), []
+
+    def count(_: nn.Module, given: tuple, named: dict[str, Any]) -> None:
+        seen.append(len(next(iter([*given, *named.values()]))))
+
+    tried.register_forward_pre_hook(count, with_kwargs=True)
+    generator = options.pop("generator", None) or torch.Generator().manual_seed(0)
+    with FlopCounterMode(display=False) as counter:
+        initialize_(tried, scheme, batch=batch, generator=generator, **options)
+    return StartCost(len(seen), sum(seen), int(counter.get_total_flops()))

@@ -32,16 +32,27 @@ class Ensemble:
         schemes: S initialization schemes.
         seeds: G seeds.
         device: where the tensors live.
+        batches: images for each seed, which schemes that need data see; None for none.
     """
 
     def __init__(
-        self, network: Network, schemes: Sequence[Scheme], seeds: Sequence[int], device: torch.device | str
+        self,
+        network: Network,
+        schemes: Sequence[Scheme],
+        seeds: Sequence[int],
+        device: torch.device | str,
+        batches: Sequence[Tensor] | None = None,
     ) -> None:
         """Draw and stack the starting parameters."""
         self.network, self.seeds, self.size = network, len(seeds), len(seeds) * len(schemes)
         # All schemes at a seed see the same images: a fully connected first layer is one wide product.
         self.shares_input = not network.channels
-        runs = [initial_parameters(network, scheme, seed) for seed in seeds for scheme in schemes]
+        given = [None] * len(seeds) if batches is None else batches
+        runs = [
+            initial_parameters(network, scheme, seed, batch)
+            for seed, batch in zip(seeds, given, strict=True)
+            for scheme in schemes
+        ]
         stacked = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
         self.convolutions = [
             stacked[f"conv{k}.{part}"].flatten(0, 1).to(device).requires_grad_()

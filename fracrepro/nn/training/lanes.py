@@ -10,17 +10,23 @@ import torch
 from torch import Tensor
 
 from fracrepro.nn.data.base import Dataset
+from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
+from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.graphs import Replayed
+from fracrepro.nn.training.network import Network, NetworkDescription
 from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.start import stand_in, starting_modules
 
-__all__ = ["FIGURES", "Images", "Lane", "full_precision", "split"]
+__all__ = ["FIGURES", "Images", "Lane", "ensemble_of", "full_precision", "split"]
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 # Eight models of the MNIST network keep their activations in a core's cache; more only wait for memory.
 MODELS_PER_LANE = 8
 TEST_BATCH = 1000
+# What a scheme that needs data sees: as many images, of the first in the order of the seed's first epoch.
+START_BATCH = 256
 
 
 def split(protocol: Settings, device: torch.device) -> list[tuple[int, ...]]:
@@ -33,7 +39,7 @@ def split(protocol: Settings, device: torch.device) -> list[tuple[int, ...]]:
     if device.type == "cuda":
         return [protocol.seeds]
     seeds = protocol.seeds
-    together = 1 if protocol.network.channels else max(1, MODELS_PER_LANE // len(protocol.schemes))
+    together = 1 if protocol.network.convolves else max(1, MODELS_PER_LANE // len(protocol.schemes))
     together = min(together, -(-len(seeds) // 2))
     return [seeds[i : i + together] for i in range(0, len(seeds), together)]
 
@@ -47,6 +53,30 @@ class Images:
         self.train_labels = torch.tensor(dataset.train_labels, device=device, dtype=torch.int64)
         self.test_images = torch.tensor(dataset.test_images, device=device)
         self.test_labels = torch.tensor(dataset.test_labels, device=device, dtype=torch.int64)
+
+
+def ensemble_of(
+    network: NetworkDescription,
+    schemes: Sequence[Scheme],
+    seeds: Sequence[int],
+    device: torch.device | str,
+    starts: Sequence[Tensor] | None = None,
+) -> Ensemble | FunctionalEnsemble:
+    """Return the runs of a network at their start: its own ensemble where it has one, else any module's.
+
+    Args:
+        network: the description.
+        schemes: S of them.
+        seeds: G of them.
+        device: where the tensors live.
+        starts: images for each seed, which schemes that need data see; None gives them noise.
+    """
+    seen = [stand_in(network)] * len(seeds) if starts is None else starts
+    if isinstance(network, Network):
+        return Ensemble(network, schemes, seeds, device, seen)
+    modules = starting_modules(network.build, schemes, seeds, batches=seen, bias=network.start_biases)
+    noise = seeds[0] if network.draws else None
+    return FunctionalEnsemble(modules, len(seeds), device, rate_of=network.rate_of, noise=noise)
 
 
 class Lane:
@@ -64,8 +94,12 @@ class Lane:
     ) -> None:
         """Draw the starting parameters."""
         self.protocol, self.seeds, self.images, self.device = protocol, tuple(seeds), images, device
-        self.ensemble = Ensemble(protocol.network, protocol.schemes, seeds, device)
-        self.step = Replayed(self._step) if device.type == "cuda" else self._step
+        network, schemes = protocol.network, protocol.schemes
+        starts = self._starts() if any(scheme.needs_data for scheme in schemes) else None
+        self.ensemble = ensemble_of(network, schemes, self.seeds, device, starts)
+        # A graph would repeat the draws that it recorded.
+        replays = device.type == "cuda" and not network.draws
+        self.step = Replayed(self._step) if replays else self._step
         self.figures = torch.empty(0, len(FIGURES), self.ensemble.size, dtype=torch.float64)
 
     @property
@@ -82,6 +116,12 @@ class Lane:
         seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
         figures = torch.cat([train, test, seconds.to(torch.float64)])
         self.figures = torch.cat([self.figures, figures.unsqueeze(0)])
+
+    def _starts(self) -> list[Tensor]:
+        """Images for schemes that need data, one batch a seed, on the CPU, where runs start."""
+        order = batches.order(self.seeds, 1, len(self.images.train_labels))[:, :START_BATCH]
+        images = self.images.train_images[order.to(self.device)].cpu()
+        return list(batches.normalize(images))
 
     def _train_epoch(self, epoch: int, check: Callable[[], None]) -> Tensor:
         """Mean loss and accuracy over the epoch, each batch before its own step."""

@@ -3,22 +3,97 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
 
-from fracrepro.arguments import integer, integers, real
+from fracrepro.arguments import choice, integer, integers, real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import CLASSES
 from fracrepro.nn.networks import conv
 from fracrepro.theory.activations import LeakyReLU
 
-__all__ = ["Network", "build_module"]
+__all__ = ["Network", "NetworkDescription", "build_module"]
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkDescription(ABC):
+    """What a protocol can train: a frozen dataclass of plain values, which builds a classifier of images.
+
+    A subclass with a name of its own in `family` is read back from records and checkpoints once its module is
+    imported; :mod:`.families` has those of this package.
+    """
+
+    registry: ClassVar[dict[str, type[NetworkDescription]]] = {}
+    family: ClassVar[str] = ""
+    """Names the class in a record; empty for the networks of the first records, which have no such entry."""
+    draws: ClassVar[bool] = False
+    """Whether modules draw in training, as dropout does; :class:`.functional.FunctionalEnsemble` says what
+    then repeats."""
+
+    if TYPE_CHECKING:  # a field of every subclass, which a property here would hide
+
+        @property
+        def image_shape(self) -> tuple[int, int, int]:
+            """(channels, height, width) of the input."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Enter the class under its family."""
+        super().__init_subclass__(**options)
+        if "family" in vars(cls):
+            cls.registry[cls.family] = cls
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return a module that maps images (B, channels, height, width) in [−1, 1] to logits."""
+
+    @property
+    def convolves(self) -> bool:
+        """Whether there are convolutions, which decides how many runs share a core."""
+        return False
+
+    @property
+    def start_biases(self) -> Literal["zero", "keep"]:
+        """What becomes of the biases at the start, as :func:`fracrepro.nn.initialize_` says it."""
+        return "zero"
+
+    def rate_of(self, name: str) -> float:
+        """Return the factor of the learning rate for the parameter of this name."""
+        return 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers, ready for JSON, with the family where it has a name."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        record = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {"family": self.family, **record} if self.family else record
+
+    @staticmethod
+    def from_dict(record: Mapping[str, Any]) -> NetworkDescription:
+        """Return what :meth:`to_dict` described.
+
+        Raises:
+            ArgumentError: for an unknown family, and values outside their ranges.
+            TypeError: for missing or unknown fields.
+        """
+        if not isinstance(record, Mapping):
+            raise TypeError(f"network = {record!r}")
+        fields = dict(record)
+        known = NetworkDescription.registry
+        return known[choice("family", fields.pop("family", ""), tuple(known))](**fields)
+
+    def _check_image_shape(self) -> None:
+        """Check the field of that name, and make it a tuple."""
+        shape = integers("image_shape", self.image_shape, "[1, inf)")
+        if shape.shape != (3,):
+            raise ArgumentError(f"image_shape = {self.image_shape!r}: need (channels, height, width)")
+        object.__setattr__(self, "image_shape", tuple(shape.tolist()))
+
+
+@dataclass(frozen=True)
+class Network(NetworkDescription):
     """Convolution blocks (possibly none), then fully connected layers, each followed by leaky ReLU.
 
     A block is a convolution without padding, ReLU and 2×2 max-pooling.
@@ -39,6 +114,8 @@ class Network:
     ((64, 784), (64, 64), (10, 64))
     """
 
+    family: ClassVar[str] = ""
+
     image_shape: tuple[int, int, int]
     depth: int = 20
     width: int = 64
@@ -48,10 +125,7 @@ class Network:
 
     def __post_init__(self) -> None:
         """Check every field; sequences become tuples, so that the description stays hashable."""
-        shape = integers("image_shape", self.image_shape, "[1, inf)")
-        if shape.shape != (3,):
-            raise ArgumentError(f"image_shape = {self.image_shape!r}: need (channels, height, width)")
-        object.__setattr__(self, "image_shape", tuple(shape.tolist()))
+        self._check_image_shape()
         integer("depth", self.depth, "[1, inf)")
         integer("width", self.width, "[1, inf)")
         integer("kernel", self.kernel, "[1, inf)")
@@ -84,12 +158,14 @@ class Network:
         sizes = (self.features, *[self.width] * (self.depth - 1), CLASSES)
         return tuple(zip(sizes[1:], sizes[:-1], strict=True))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and numbers, ready for JSON; ``Network(**record)`` reads them."""
-        return dataclasses.asdict(self) | {
-            "image_shape": list(self.image_shape),
-            "channels": list(self.channels),
-        }
+    @property
+    def convolves(self) -> bool:
+        """Whether there are convolution blocks."""
+        return bool(self.channels)
+
+    def build(self) -> nn.Sequential:
+        """Return the module, as :func:`build_module` does."""
+        return build_module(self)
 
 
 def build_module(network: Network) -> nn.Sequential:

@@ -12,7 +12,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.nn import schemes
 from fracrepro.nn.data import NAMES
 from fracrepro.nn.schemes.base import Scheme
-from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.network import NetworkDescription
 
 __all__ = ["Settings", "Setup"]
 
@@ -26,7 +26,7 @@ class Setup:
     Args:
         name: of the experiment, which goes into the results.
         dataset: one of `fracrepro.nn.data.NAMES`.
-        network: what is trained.
+        network: what is trained: a :class:`.network.Network`, or another description.
         schemes: the initialization schemes compared, no two alike in name and order.
         seeds: one integer in [0, 2^31) per run, no two alike.
         learning_rate: of stochastic gradient descent, positive.
@@ -37,7 +37,7 @@ class Setup:
 
     name: str
     dataset: str
-    network: Network
+    network: NetworkDescription
     schemes: tuple[Scheme, ...]
     seeds: tuple[int, ...]
     learning_rate: float
@@ -47,7 +47,7 @@ class Setup:
         if not isinstance(self.name, str) or not self.name:
             raise ArgumentError(f"name = {self.name!r}: need a name")
         choice("dataset", self.dataset, NAMES)
-        _instances("network", (self.network,), Network)
+        _instances("network", (self.network,), NetworkDescription)
         object.__setattr__(self, "schemes", _instances("schemes", self.schemes, Scheme))
         distinct("schemes", [(scheme.name, scheme.order) for scheme in self.schemes])
         distinct("seeds", list(self.seeds))
@@ -85,7 +85,7 @@ class Setup:
         fields = dict(record)
         try:
             fields["name"] = fields.pop("experiment")
-            fields["network"] = Network(**fields["network"])
+            fields["network"] = NetworkDescription.from_dict(fields["network"])
             fields["schemes"] = [schemes.from_dict(scheme) for scheme in fields["schemes"]]
             return cls(**fields)
         except (KeyError, TypeError) as error:

@@ -101,14 +101,18 @@ def test_what_does_not_fit_is_no_start():
     assert not [name for name in startable() if schemes.get(name).needs_data]
 
 
+TAILS = GRADIENT_TAILS.replace(dataset="digits", network=DIGITS.network)
+SQUARE = called("square", Square()), "scheme = 'square': cannot start dense19: .*is not square$"
+
+
 @pytest.mark.parametrize(
-    ("scheme", "message"),
+    ("study", "scheme", "message"),
     [
-        (called("measured", Measured()), "scheme = 'measured': needs data"),
-        (called("square", Square()), "scheme = 'square': cannot start dense19: .*is not square$"),
+        (DIGITS, *SQUARE),
+        (TAILS, *SQUARE),
+        (TAILS, called("measured", Measured()), "scheme = 'measured': needs data, and there are none"),
     ],
 )
-@pytest.mark.parametrize("study", [DIGITS, GRADIENT_TAILS.replace(dataset="digits", network=DIGITS.network)])
 def test_a_scheme_that_does_not_fit_is_refused_before_the_data_are_read(study, scheme, message, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name: pytest.fail("the data were read"))
     with pytest.raises(ArgumentError, match=message):
