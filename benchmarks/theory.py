@@ -49,6 +49,22 @@ def full_torch(networks):
             x.norm()
 
 
+def full_pairs(networks, depth):
+    """Gram matrices of two inputs from real weight matrices, in float64, many networks at once."""
+    rng = np.random.default_rng(0)
+    x = np.ones((networks, 2, WIDTH)) / np.sqrt(WIDTH)
+    x[:, 1, ::2] *= -1
+    for _ in range(depth):
+        x = np.maximum(x @ (np.sqrt(2 / WIDTH) * rng.standard_normal((networks, WIDTH, WIDTH))), 0)
+        x @ x.mT
+
+
+def chain(networks, depth):
+    """The same by the chain of Gram matrices."""
+    gram_chain = fr.GramChain(WIDTH, fr.ReLU(), 2 / WIDTH)
+    gram_chain.sample(networks, depth, np.eye(2), rng=np.random.default_rng(0))
+
+
 def simulate(width, n=10_000):
     fr.simulate_log_norms(n, DEPTH, width, fr.ReLU(), 2 / width, rng=np.random.default_rng(0))
 
@@ -93,6 +109,10 @@ def main():
     print(f"  full weights, torch: {1e6 * torch_time:.0f} µs, {torch_time / narrow:.0f} times slower")
     print(f"  reduction at width 4096 against width {WIDTH}: {wide / narrow:.2f} times")
     print(f"critical_variance, 20 orders x 100 widths, leaky: {1e3 * best(grid):.0f} ms")
+    own, opponent = processor_time(lambda: chain(2000, 50), 3), processor_time(lambda: full_pairs(100, 50), 3)
+    print(f"GramChain.sample, 1e5 chains x 50 layers x 2 inputs x width {WIDTH}: {50 * own:.1f} s", end="")
+    print(f" of processor time, {50 * own / 20:.2f} of the 20 s allowed", end="")
+    print(f"; full weights, numpy: {20 * opponent / own:.0f} times slower")
     wall, own = best(law), processor_time(law)
     print(f"LogNormLaw(1000, 64, ReLU), construction and 1000 CDF values: {1e3 * wall:.0f} ms", end="")
     print(f", {1e3 * own:.0f} ms of processor time, {own / 0.05:.2f} of the 50 ms allowed")

@@ -28,9 +28,11 @@ from fracrepro.theory.activations import (
 )
 from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.expansion import expansion_variance
+from fracrepro.theory.joint import GramChain
 from fracrepro.theory.layer import critical_variance, log_moments, moment, preserved_order
 from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
 from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
+from fracrepro.theory.spiking import SpikingChain
 from fracrepro.theory.stationary import StationaryLaw, square_moments
 
 _moved.install()
@@ -39,11 +41,13 @@ __all__ = [
     "Abs",
     "Activation",
     "Dropout",
+    "GramChain",
     "LeakyReLU",
     "Linear",
     "LogNormLaw",
     "RReLU",
     "ReLU",
+    "SpikingChain",
     "StabilityPlot",
     "StationaryLaw",
     "TailEstimate",

@@ -22,6 +22,7 @@ INTERNAL = {
     "fracrepro.arguments": "how every function refuses an argument",
     "fracrepro.theory.numerics": "how integrals are computed; the page on numerics explains it",
     "fracrepro.theory.arrays": "how scalars and arrays broadcast",
+    "fracrepro.theory.gram_arguments": "how a Gram matrix is checked",
     "fracrepro.theory.special": "special functions that the numerics need",
     "fracrepro.nn.data.mnist": "where one data set is found",
     "fracrepro.nn.data.cifar10": "where one data set is found",
@@ -75,8 +76,13 @@ FIXED = [
         f"fracrepro.LogNormLaw.{method}"
         for method in ("cdf", "sf", "pdf", "ppf", "mean", "var", "rvs", "normal")
     ),
+    *(f"fracrepro.GramChain.{method}" for method in ("sample", "mean", "second_moments", "scalar_moments")),
     "fracrepro.nn.init.fractional_normal_",
-    "fracrepro.nn.init.random_walk_normal_",
+    *(
+        f"fracrepro.nn.init.{name}_"
+        for name in ("random_walk_normal", "fractional_orthogonal", "delta_orthogonal", "looks_linear")
+    ),
+    "fracrepro.nn.init.hadamard_identity_",
     "fracrepro.nn.initialize_",
     "fracrepro.nn.diagnose",
     "fracrepro.nn.diagnosis.hessian_norms",
