@@ -3,8 +3,10 @@ that nothing of the model changes.
 """
 
 import copy
+import doctest
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -399,6 +401,13 @@ def test_dropout_in_training_is_part_of_signal_and_law():
     assert training["expected"][0] > evaluation["expected"][0] - 0.2
     wide = conditional_log_moments(64, fr.Dropout(fr.ReLU(), 0.5), 64 * 64)
     assert training["expected_sd"][0] == pytest.approx(math.sqrt(wide[1]), rel=1e-12)
+
+
+def test_the_examples_of_the_page_are_true():
+    page = Path(__file__).resolve().parents[2] / "book" / "diagnose.md"
+    outcome = doctest.testfile(str(page), module_relative=False)
+    assert outcome.attempted > 5
+    assert outcome.failed == 0
 
 
 # The figure.
