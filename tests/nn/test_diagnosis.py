@@ -208,6 +208,20 @@ def test_frozen_layers_and_recurrent_ones_and_embeddings():
     assert not model.embedding.weight.requires_grad
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_signal_of_a_spiking_layer_is_its_spikes(steps):
+    model = networks.spiking([40, 30, 5], 0.5, steps=steps)
+    spikes = (torch.rand(6, 40, generator=seeded(1)) < 0.5).float()
+    initialize_(model, "spiking", batch=spikes, generator=seeded(0))
+    report = diagnose(model, spikes)
+    first = report[report["layer"].str.contains("dense0")].iloc[0]
+    assert first["kind"] == "linear"
+    counts = np.exp(2 * first["log_norm"])  # of ones, in the mean of the logarithm
+    assert 1 <= counts <= 30
+    assert 0 < first["dead"] < 1
+    assert np.isfinite(first["gradient_log_norm"])  # of the surrogate
+
+
 def state(model):
     return {
         "modes": [module.training for module in model.modules()],
