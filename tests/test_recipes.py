@@ -140,13 +140,13 @@ def test_a_scheme_is_one_file(copy, recipes):
     path.write_text(recipes["scheme"] + "\n")
     found = json.loads(python(copy, "-c", SCHEME))
     assert "constant" in options_of(found["list"], "scheme")
-    assert "constant        Constant; our example" in found["schemes"]
+    assert "constant         Constant; our example" in found["schemes"]
     assert "size in (0, inf), default 0.1" in found["schemes"]
     assert "constant" in found["help"]
     assert found["trained"] == ["constant", "kaiming"]
     assert {"name": "constant", "s": None, "formula": None} in found["record"]
     assert found["curves"]["Constant"] == "#5f5f5f"
-    assert "#949494" in found["points"]
+    assert "#5f5f5f" in found["points"]
     doctests_pass(copy, path)
 
 

@@ -6,11 +6,10 @@ LL(U) = [[U, −U], [−U, U]] takes it to (1 + a)[Uu; −Uu], which the next φ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from fracrepro.nn.init.orthogonal import centre, orthogonal_
 
 __all__ = ["branch_beside_identity", "centre_", "isometry", "looks_linear"]
 
@@ -27,18 +26,14 @@ def looks_linear(u: Tensor) -> Tensor:
 def isometry(rows: int, columns: int, generator: torch.Generator | None = None) -> Tensor:
     """Return a matrix from Haar measure: orthogonal, or with orthonormal columns or rows if not square.
 
-    The signs of QR are set by those of the diagonal of R, without which the law is another one.
+    In double precision, so that sums of such matrices cancel.
 
     >>> q = isometry(3, 2, torch.Generator().manual_seed(0))
     >>> bool(torch.allclose(q.T @ q, torch.eye(2, dtype=q.dtype)))
     True
     """
     device = None if generator is None else generator.device
-    shape = (max(rows, columns), min(rows, columns))
-    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device=device)
-    q, r = torch.linalg.qr(drawn)
-    q = q * torch.where(r.diagonal() < 0, -1.0, 1.0)
-    return q if rows >= columns else q.T
+    return orthogonal_(torch.empty(rows, columns, dtype=torch.float64, device=device), 1.0, generator)
 
 
 def branch_beside_identity(m: Tensor, slope: float, layers: int) -> Tensor:
@@ -76,12 +71,5 @@ def centre_(tensor: Tensor, matrix: Tensor) -> Tensor:
     [[[0.0, 2.0, 0.0]]]
     """
     with torch.no_grad():
-        tensor.zero_()
-        middle: tuple[Any, ...] = (..., *centre(tensor.shape[2:]))
-        tensor[middle] = matrix.to(tensor)
+        centre(tensor.zero_()).copy_(matrix)
     return tensor
-
-
-def centre(kernel: Sequence[int]) -> tuple[int, ...]:
-    """Return the index of the centre of a kernel with odd sides."""
-    return tuple(side // 2 for side in kernel)

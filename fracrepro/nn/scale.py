@@ -13,17 +13,31 @@ from fracrepro.theory.layer import critical_variance
 from fracrepro.theory.published import FORMULAS, Formula, published_variance
 
 __all__ = [
+    "BASES",
+    "CONSTANTS",
     "FORMULAS",
     "MODES",
+    "Base",
+    "Constant",
     "Formula",
     "Mode",
     "fractional_std",
     "gain",
+    "hadamard_size",
+    "orthogonal_gain",
     "random_walk_std",
     "with_slope",
     "without_dropout",
 ]
 
+#: What a mirrored submatrix is made of.
+Base = Literal["gaussian", "orthogonal"]
+#: The bases by name.
+BASES: tuple[Base, ...] = get_args(Base)
+#: Which factor stands before ZerO's Hadamard matrix: that of the authors' code, or one √2 times as large.
+Constant = Literal["code", "algorithm"]
+#: The constants by name.
+CONSTANTS: tuple[Constant, ...] = get_args(Constant)
 #: Which fan scales the variance, as in ``torch.nn.init``.
 Mode = Literal["fan_in", "fan_out"]
 #: The modes by name.
@@ -81,6 +95,51 @@ def fractional_std(
     else:
         variance = critical_variance(s, width, activation) * width / fan
     return math.sqrt(variance)
+
+
+def orthogonal_gain(s: float, fan: float, width: int, activation: Activation) -> float:
+    r"""Return the gain of a Haar semi-orthogonal matrix that preserves the moment of order `s`.
+
+    .. math:: \eta^2 = \frac{\text{width}}{\text{fan}} \, (E R^s)^{-2/s}, \qquad
+              E R^s = \frac{E R_\text{width}^s}{E \chi_{\max(\text{width}, \text{fan})}^s}
+
+    With orthonormal rows the image of a direction has the law of some of its coordinates, with orthonormal
+    columns that of a direction among the outputs; either is a Gaussian vector over its norm.
+    At the order 2 the entries have the variance 1/fan times Kaiming's gain squared.
+
+    Args:
+        s: order in [0, 2].
+        fan: columns of the matrix, positive.
+        width: rows of the matrix, at least 1.
+        activation: the law that follows.
+
+    Raises:
+        ArgumentError: for an argument outside these ranges.
+
+    Source:
+        Ours, proved on page 13, isometry-thm-orthogonal.
+
+    >>> from fracrepro.theory.activations import Linear
+    >>> orthogonal_gain(0.5, 64, 64, Linear())
+    1.0
+    """
+    s = real("s", s, "[0, 2]")
+    if s == 2.0:  # torch's own arithmetic before the rectifier's gain
+        return gain(activation) * math.sqrt(max(width / fan, 1.0))
+    squared = critical_variance(s, width, activation, weights="orthogonal", input_width=math.ceil(fan))
+    return math.sqrt(squared * width / fan)
+
+
+def hadamard_size(rows: int, constant: Constant = "code") -> float:
+    """Return the size of every entry of ZerO's matrix with so many rows and fewer columns.
+
+    Source:
+        Zhao, Schäfer and Anandkumar 2022, the authors' code.
+
+    >>> hadamard_size(4), hadamard_size(5) == 8**-0.5
+    (0.5, True)
+    """
+    return math.sqrt(2.0 ** -((rows - 1).bit_length() - (constant == "algorithm")))
 
 
 def random_walk_std(fan: float, activation: Activation, mode: Mode = "fan_in") -> float:

@@ -247,10 +247,10 @@ def schemes_command() -> None:
 
     for row in schemes.table().to_dict("records"):
         marks = ("needs a batch" if row["needs_data"] else "", "" if row["random"] else "draws nothing")
-        click.echo(f"{row['name']:<15} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
-        click.echo(f"{'':<15}   for {row['families']}")
+        click.echo(f"{row['name']:<16} {'; '.join(filter(None, (row['label'], row['source'], *marks)))}")
+        click.echo(f"{'':<16}   for {row['families']}")
         for option in filter(None, row["options"].split("; ")):
-            click.echo(f"{'':<15}   {option}")
+            click.echo(f"{'':<16}   {option}")
 
 
 @main.group()

@@ -30,7 +30,8 @@ def _normal_schemes() -> tuple[str, ...]:
     from fracrepro.nn import schemes
     from fracrepro.nn.schemes.base import NormalScheme
 
-    return tuple(name for name in schemes.names() if issubclass(schemes.get(name), NormalScheme))
+    kinds = [(name, schemes.get(name)) for name in schemes.names()]
+    return tuple(n for n, kind in kinds if issubclass(kind, NormalScheme) and "dense" in kind.families)
 
 
 def _trainable_schemes() -> tuple[str, ...]:
@@ -67,7 +68,7 @@ SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
-    "normal_schemes": _normal_schemes,  # those that differ by one factor a layer
+    "normal_schemes": _normal_schemes,  # those that differ by one factor a dense layer
     "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
     "formulas": _formulas,
     "datasets": _datasets,

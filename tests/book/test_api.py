@@ -78,7 +78,11 @@ FIXED = [
     ),
     *(f"fracrepro.GramChain.{method}" for method in ("sample", "mean", "second_moments", "scalar_moments")),
     "fracrepro.nn.init.fractional_normal_",
-    "fracrepro.nn.init.random_walk_normal_",
+    *(
+        f"fracrepro.nn.init.{name}_"
+        for name in ("random_walk_normal", "fractional_orthogonal", "delta_orthogonal", "looks_linear")
+    ),
+    "fracrepro.nn.init.hadamard_identity_",
     "fracrepro.nn.initialize_",
     "fracrepro.nn.diagnose",
     "fracrepro.nn.diagnosis.hessian_norms",

@@ -12,9 +12,10 @@ from torch import nn
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import init, initialize_, schemes
-from fracrepro.nn.schemes.base import NormalScheme, Scheme
+from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Prescription
 from fracrepro.theory.activations import LeakyReLU
+from fracrepro.workflow.options import option_set
 
 X = torch.linspace(-1, 1, 32).reshape(4, 8)
 
@@ -80,7 +81,7 @@ def test_options_go_to_the_scheme_and_a_made_scheme_is_taken():
     assert torch.equal(one[0].weight, three[0].weight)
 
 
-@pytest.mark.parametrize("name", [n for n in schemes.names() if issubclass(schemes.get(n), NormalScheme)])
+@pytest.mark.parametrize("name", option_set("normal_schemes"))
 def test_schemes_that_scale_normal_draws_share_them(name):
     model, reference = mlp(), mlp()
     report = initialize_(model, name, generator=seeded(3))

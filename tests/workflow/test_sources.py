@@ -162,7 +162,7 @@ def test_the_page_holds_no_probe_and_the_record_its_modules(copy):
 
 def test_only_a_used_module_makes_a_page_stale(copy):
     assert copy.current() == ["01_toy", PAGE]
-    copy.comment("nn/init.py", "figures/training.py", "workflow/cli.py", "workflow/notebooks.py")
+    copy.comment("nn/init/normal.py", "figures/training.py", "workflow/cli.py", "workflow/notebooks.py")
     assert copy.current() == ["01_toy", PAGE]
     assert copy.run() == ["01_toy: unchanged", f"{PAGE}: unchanged"]
     copy.comment("figures/style.py")  # the page draws, the toy does not

@@ -13,7 +13,7 @@ from fracrepro.theory.activations import Activation, Linear
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Entry", "Plan", "Prescription", "Slot", "Step"]
+__all__ = ["Entry", "Plan", "Prescription", "Reads", "Slot", "Step"]
 
 
 class Step(NamedTuple):
@@ -23,12 +23,29 @@ class Step(NamedTuple):
         kind: ``"move"`` (reshapes, cuts, puts elsewhere), ``"average"`` and ``"pool"`` (any other pooling),
             ``"normalization"``, ``"dropout"``, ``"factor"`` and ``"shift"`` (by constants or parameters),
             ``"matrix"`` (a product with a fixed one), ``"sum"`` and ``"join"`` (with another signal),
-            ``"function"`` (anything else).
+            ``"fork"`` (goes on both with and without its activation), ``"function"`` (anything else).
         name: of the function of torch, or of the class of the module.
     """
 
     kind: str
     name: str
+
+
+class Reads(NamedTuple):
+    """What enters a layer, where spikes or a graph make a difference.
+
+    Attributes:
+        threshold: of the threshold units whose spikes it reads; None where it reads something else.
+        matrices: fixed square matrices that multiply the signal from the left between the activation before
+            the layer and the one behind it, in their order.
+        note: a remark for the report of a scheme that asks for this.
+        reason: why nothing can be said; empty where it can.
+    """
+
+    threshold: float | None = None
+    matrices: tuple[Tensor, ...] = ()
+    note: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +73,7 @@ class Slot:
         mixed: whether the model uses it several times, and once as a first or last one and once not.
         through: what the output passes up to the next layers or to the output of the model.
         fed_by: the weights whose outputs it reads, each once; None stands for a layer without a slot.
+        reads: the threshold of the units that it reads, and the aggregations of a graph around it.
 
     >>> slot = Slot((16, 3, 5, 5))
     >>> slot.fan_in, slot.fan_out, slot.width
@@ -82,6 +100,7 @@ class Slot:
     mixed: bool = False
     through: tuple[Step, ...] = ()
     fed_by: tuple[Tensor | None, ...] = ()
+    reads: Reads = field(default_factory=Reads)
 
     @property
     def family(self) -> str:

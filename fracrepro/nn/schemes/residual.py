@@ -167,7 +167,7 @@ class BlockScheme(Scheme):
 
     def fill(self, plan: Plan, entries: Sequence[Entry], generator: torch.Generator | None) -> None:
         """Draw the weights in the order of the entries, and set the constants."""
-        from fracrepro.nn.init import normal_
+        from fracrepro.nn.init.normal import normal_, uniform_
 
         for entry in entries:
             rule = entry.prescription
@@ -176,7 +176,7 @@ class BlockScheme(Scheme):
             if rule.law == "constant":
                 entry.tensor.fill_(rule.value)
             elif rule.law == "uniform":
-                _uniform_(entry.tensor, math.sqrt(3.0) * (rule.std or 0.0), generator)
+                uniform_(entry.tensor, math.sqrt(3.0) * (rule.std or 0.0), generator)
             else:
                 normal_(entry.tensor, rule.std or 0.0, generator)
 
@@ -243,12 +243,3 @@ def _part(name: str, module: nn.Module, slots: dict[int, Slot]) -> Part:
     if not branch:
         raise ArgumentError(f"block {name!r}: need a layer in its branch")
     return Part(name, module, branch, skip)
-
-
-def _uniform_(tensor: Tensor, bound: float, generator: torch.Generator | None) -> None:
-    """Fill with uniform draws made where the generator lives."""
-    if generator is None or generator.device == tensor.device:
-        tensor.uniform_(-bound, bound, generator=generator)
-    else:
-        drawn = tensor.new_empty(tensor.shape, device=generator.device)
-        tensor.copy_(drawn.uniform_(-bound, bound, generator=generator))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch.nn import Parameter
 
 from fracrepro.nn.activations import DROPOUTS, call_law, compose
-from fracrepro.nn.schemes.plan import Step
+from fracrepro.nn.schemes.plan import Reads, Step
 from fracrepro.nn.tracing.between import alive, passage
 from fracrepro.nn.tracing.record import Node
 from fracrepro.theory.activations import Activation, Dropout, Linear
@@ -94,6 +94,7 @@ NOTHING = Following()
 DEAD = Following(reason="its output goes where a run cannot follow it")
 SUMMED = "added to another signal"
 WITHOUT = "goes on without the activation too"
+FORK = Step("fork", "with and without its activation")
 SOME_PATHS = "dropout on some of the paths only: not counted"
 
 
@@ -109,6 +110,7 @@ class Place(NamedTuple):
     through: tuple[Step, ...] = ()
     fed_by: tuple[Any, ...] = ()
     guessed: bool = False
+    reads: Reads = Reads()
 
 
 def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]:
@@ -138,7 +140,7 @@ def following(nodes: Sequence[Node], complete: bool = True) -> dict[Node, Place]
             _last(after[node], node in feeds, complete),
             first=not node.layered,
             last=node not in feeds,
-            through=ways[node][0],
+            through=(*ways[node][0], *([FORK] if WITHOUT in after[node].notes else [])),
             fed_by=tuple(fed_by[node]),
         )
         for node in layers

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from fracrepro.nn.schemes.plan import Slot
 from fracrepro.nn.tracing import order
 from fracrepro.nn.tracing.follow import FACTORS, LAYERS, Place, following, is_layer
+from fracrepro.nn.tracing.reads import agree, call_reads
 from fracrepro.nn.tracing.record import Node, record
 
 __all__ = ["Found", "find"]
@@ -97,7 +98,7 @@ def from_run(model: nn.Module, batch: Any) -> Found:
         slot = _slot(weight, node.argument(2, "bias"), place, **_geometry(node, weight))
         sources = [_weight_of(each) for each in place.fed_by]
         fed_by = tuple({id(each): each for each in sources}.values())
-        found.add(replace(slot, traced=True, fed_by=fed_by))
+        found.add(replace(slot, traced=True, fed_by=fed_by, reads=call_reads(node)))
     return found
 
 
@@ -149,6 +150,7 @@ def _slot(
         first=place.first,
         last=place.last,
         through=place.through,
+        reads=place.reads,
     )
 
 
@@ -185,6 +187,7 @@ def _shared(first: Slot, second: Slot) -> Slot:
         mixed=first.mixed or second.mixed or (first.first, first.last) != (second.first, second.last),
         through=tuple(dict.fromkeys([*first.through, *second.through])),
         fed_by=tuple({id(each): each for each in [*first.fed_by, *second.fed_by]}.values()),
+        reads=agree(first.reads, second.reads),
     )
     same = (first.follows, first.reason, first.shape) == (second.follows, second.reason, second.shape)
     if same or first.reason:

@@ -22,9 +22,11 @@ from torch.nn.modules.pooling import (
 
 from fracrepro.nn.activations import law
 from fracrepro.nn.blocks import ScalarBias, is_block
-from fracrepro.nn.schemes.plan import Step
+from fracrepro.nn.networks.graph import Aggregate
+from fracrepro.nn.schemes.plan import Reads, Step
 from fracrepro.nn.tracing.between import module_steps
 from fracrepro.nn.tracing.follow import SUMMED, Following, Place
+from fracrepro.nn.tracing.reads import module_reads
 from fracrepro.theory.activations import Activation, Dropout, Linear
 
 __all__ = ["GUESSED", "NORMALIZATIONS", "UNSEEN", "is_layer", "module_order"]
@@ -55,6 +57,7 @@ STEPS: dict[str, tuple[type[nn.Module], ...]] = {
     "pool": POOLS,
     "shift": (ScalarBias,),
     "move": MOVES,
+    "matrix": (Aggregate,),
 }
 SIDES = ("branch", "skip")
 UNSEEN = "no activation module before the next layer; a function would be seen with a batch"
@@ -106,9 +109,19 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
             ),
             fed_by=tuple(before),
             guessed=not certain,
+            reads=_reads(steps, k, end),
         )
         places.append((steps[k].module, place))
     return places
+
+
+def _reads(steps: Sequence[_Step], k: int, end: int) -> Reads:
+    """What the layer at step `k` reads, if the order from the layer before it to the next one is certain."""
+    start = next((j for j in range(k - 1, -1, -1) if _applies_weights(steps[j].module)), 0)
+    if len({step.sequence for step in steps[start : end + 1]}) > 1:
+        return Reads(reason=f"{GUESSED}, so that what it reads is not known either")
+    modules = [step.module for step in steps]
+    return module_reads(modules[start:k], modules[k + 1 : end])
 
 
 def is_layer(module: nn.Module) -> bool:
@@ -172,7 +185,7 @@ def _scan(modules: Sequence[nn.Module], last: bool, certain: bool) -> Following:
         if isinstance(module, MOVES):
             continue
         kind, found = type(module).__name__, law(module)
-        if isinstance(module, (*NORMALIZATIONS, *POOLS)):
+        if isinstance(module, (*NORMALIZATIONS, *POOLS, Aggregate)):
             notes.append(f"through {kind}")
         elif isinstance(found, Dropout) and isinstance(found.activation, Linear):
             dropouts.append(found.p)

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.activations import function_name
+from fracrepro.nn.networks.spiking import threshold_of
 from fracrepro.nn.tracing.preserve import preserved
 
 __all__ = ["Node", "Recorder", "checked_run", "observe", "record", "run", "tensors"]
@@ -74,8 +76,12 @@ def observe(model: nn.Module, batch: Any, recorder: Recorder) -> Any:
     Raises:
         ArgumentError: when the model does not accept the batch.
     """
-    with recorder:
-        result = checked_run(model, batch)
+    watch = register_module_forward_hook(recorder.look_at)
+    try:
+        with recorder:
+            result = checked_run(model, batch)
+    finally:
+        watch.remove()
     for tensor in tensors(result, deep=True):
         if id(tensor) in recorder.made:
             recorder.made[id(tensor)].output = True
@@ -140,8 +146,30 @@ class Recorder(TorchFunctionMode):
         if not made or name == "grad":
             return result
         self.complete &= all(id(t) in self.made or self._is_known(t) for t in given)
-        parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
-        node = Node(name, func, tuple(args), kwargs, parents)
+        self._link(Node(name, func, tuple(args), kwargs), given, made)
+        return result
+
+    def look_at(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Take a module of threshold units for one function, whatever is inside: its threshold is known then.
+
+        The same for a module without parameters whose output comes of no function that was seen.
+        """
+        units = threshold_of(module) is not None
+        made = [each for each in tensors(output) if units or id(each) not in self.made]
+        given = [each for each in tensors(args) if id(each) in self.made]
+        if made and given and (units or next(module.parameters(), None) is None):
+            self._link(Node(type(module).__name__, module, args), given, made)
+
+    def apply(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+        """Return what a function makes of its arguments; for those who look closer."""
+        return function(*args, **kwargs)
+
+    def seen(self, node: Node, made: Sequence[Tensor]) -> None:
+        """Look at a call and at what it made; for those who look closer."""
+
+    def _link(self, node: Node, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+        """Enter a call between those that made what it was given and what it has made."""
+        node.parents = [self.made[id(tensor)] for tensor in given if id(tensor) in self.made]
         node.signals = tuple(t for t in given if id(t) in self.made and self.made[id(t)].signal)
         node.signal = bool(node.signals)
         node.choosers = tuple(
@@ -150,19 +178,12 @@ class Recorder(TorchFunctionMode):
             if id(t) in self.made and not (t.is_floating_point() or t.is_complex())
         )
         made_of_parameters = any(isinstance(tensor, nn.Parameter) for tensor in given)
-        node.parametric = not node.signal and (made_of_parameters or any(p.parametric for p in parents))
-        for parent in dict.fromkeys(parents):
+        made_by_parameters = any(parent.parametric for parent in node.parents)
+        node.parametric = not node.signal and (made_of_parameters or made_by_parameters)
+        for parent in dict.fromkeys(node.parents):
             parent.children.append(node)
         self._note(node, made)
         self.seen(node, made)
-        return result
-
-    def apply(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
-        """Return what a function makes of its arguments; for those who look closer."""
-        return function(*args, **kwargs)
-
-    def seen(self, node: Node, made: Sequence[Tensor]) -> None:
-        """Look at a call and at what it made; for those who look closer."""
 
     def _is_known(self, tensor: Tensor) -> bool:
         return isinstance(tensor, nn.Parameter) or id(tensor) in self.known

@@ -397,7 +397,7 @@ def test_the_gradient_of_a_factor_is_what_the_branch_would_add(name):
     loss.backward()
     slope = 2 * (x - target)  # the network is the identity, and so is its Jacobian
     for block in model:
-        expected = float((slope * block.branch(x)).sum())
+        expected = (slope * block.branch(x)).sum().item()
         assert float(block.scale.grad) == pytest.approx(expected, rel=1e-14)
         assert all(int(weight.grad.count_nonzero()) == 0 for weight in block.branch.parameters())
     initialize_(model, "skipinit", start="root", generator=generator())  # control: branches move at once

@@ -1,4 +1,4 @@
-"""Initializers that take the arguments of `torch.nn.init` and return what those return.
+"""Initializers that fill a tensor with independent normal draws.
 
 The order `s` stands in second place, behind the tensor; all other arguments follow in torch's order.
 What is called by position there is therefore called by name here.
@@ -7,27 +7,24 @@ What is called by position there is therefore called by name here.
 from __future__ import annotations
 
 import math
-import warnings
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain
 
-from fracrepro import _moved
 from fracrepro.arguments import choice, real
-from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
+from fracrepro.nn.init._shared import fans, is_empty, named_law
 from fracrepro.nn.scale import Formula, Mode
-from fracrepro.theory import activations
-from fracrepro.theory.activations import Activation, Linear
 
-__all__ = ["fractional_normal_", "fractional_std", "normal_", "random_walk_normal_", "random_walk_std"]
-
-# What torch calls layers without an activation.
-LINEAR = tuple(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))
-# What torch has a gain for and the theory no law.
-LAWLESS = ("sigmoid", "tanh", "selu")
+__all__ = [
+    "fractional_normal_",
+    "fractional_std",
+    "normal_",
+    "random_walk_normal_",
+    "random_walk_std",
+    "uniform_",
+]
 
 
 def fractional_normal_(
@@ -75,7 +72,7 @@ def fractional_normal_(
     >>> torch.equal(weight, kaiming)
     True
     """
-    if _is_empty(tensor):
+    if is_empty(tensor):
         return tensor
     return normal_(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
 
@@ -116,7 +113,7 @@ def random_walk_normal_(
     >>> tuple(random_walk_normal_(torch.empty(3, 5), nonlinearity="linear").shape)
     (3, 5)
     """
-    if _is_empty(tensor):
+    if is_empty(tensor):
         return tensor
     return normal_(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
 
@@ -165,12 +162,12 @@ def fractional_std(
     """
     s = real("s", s, "[0, 2]")
     choice("formula", formula, scale.FORMULAS)
-    fan, width = _fan(shape, mode)
+    fan, width = fans(shape, mode)
     if nonlinearity == "leaky_relu" and a is not None:
         a = real("a", a, "(-inf, inf)")
         if s == 2.0:  # also for slopes that the theory refuses as too small or too large
             return calculate_gain("leaky_relu", a) / math.sqrt(fan)
-    activation = _activation(nonlinearity, a)
+    activation = named_law(nonlinearity, a)
     return scale.fractional_std(s, fan, width, activation, formula)
 
 
@@ -184,8 +181,8 @@ def random_walk_std(
     >>> round(random_walk_std((64, 64)), 6)
     0.180254
     """
-    fan, _ = _fan(shape, mode)
-    return scale.random_walk_std(fan, _activation(nonlinearity, a), mode)
+    fan, _ = fans(shape, mode)
+    return scale.random_walk_std(fan, named_law(nonlinearity, a), mode)
 
 
 def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
@@ -197,37 +194,17 @@ def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None
         return tensor.copy_(drawn.normal_(0, std, generator=generator))
 
 
-def _is_empty(tensor: Tensor) -> bool:
-    if 0 in tensor.shape:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
-        return True
-    return False
+def uniform_(
+    tensor: Tensor, bound: float, generator: torch.Generator | None = None, *, contiguous: bool = False
+) -> Tensor:
+    """Fill `tensor` with draws within ±`bound` made where the generator lives.
 
-
-def _activation(nonlinearity: str, a: float | None) -> Activation:
-    """The law that torch's name stands for; the slope counts for leaky ReLU only, as in torch."""
-    if nonlinearity in LAWLESS:
-        raise ArgumentError(
-            f"nonlinearity = {nonlinearity!r}: has no law here, because it is not positively homogeneous: "
-            "what it does to a moment depends on the scale of its input"
-        )
-    if nonlinearity in LINEAR:
-        return Linear()
-    choice("nonlinearity", nonlinearity, (*activations.names(), *LINEAR))
-    if nonlinearity == "leaky_relu" and a is not None:
-        a = real("a", a, "(-inf, inf)")
-    return activations.named(nonlinearity, a)
-
-
-def _fan(shape: tuple[int, ...], mode: str) -> tuple[int, int]:
-    """The fan that scales the variance and the width of the layer's output in the direction of `mode`."""
-    mode = choice("mode", mode.lower() if isinstance(mode, str) else mode, scale.MODES)  # torch lowers it too
-    if len(shape) < 2 or min(shape) < 1:
-        raise ArgumentError(f"shape = {tuple(shape)}: need (n_out, n_in, *kernel) with every size at least 1")
-    receptive_field = math.prod(shape[2:])
-    n_out, n_in = shape[0], shape[1]
-    return (n_in * receptive_field, n_out) if mode == "fan_in" else (n_out * receptive_field, n_in)
-
-
-if not TYPE_CHECKING:  # a type checker that saw this would accept every name
-    __getattr__ = _moved.getter(__name__)
+    With `contiguous` the order of the draws is that of the indices whatever the layout of the memory, as in
+    `reset_parameters` of torch's convolutions; else it is that of the memory, as in `torch.nn.init`.
+    """
+    device = tensor.device if generator is None else generator.device
+    with torch.no_grad():
+        if device == tensor.device and (tensor.is_contiguous() or not contiguous):
+            return tensor.uniform_(-bound, bound, generator=generator)
+        drawn = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+        return tensor.copy_(drawn.uniform_(-bound, bound, generator=generator))
