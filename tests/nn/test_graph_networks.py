@@ -49,6 +49,18 @@ def test_the_aggregation_is_a_buffer_that_all_layers_share():
     assert (model(torch.randn(34, 5)) >= 0).all()
 
 
+def test_residual_blocks_are_what_they_say():
+    model = networks.graph([5, 8, 8, 8, 2], MATRIX, skip=True, scale=0.5).double()
+    assert [name for name, _ in model.named_children()] == [
+        *("aggregate0", "dense0", "relu0", "block1", "block2", "aggregate3", "dense3")
+    ]
+    x = torch.randn(34, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    block = model.block1
+    a = block.branch.aggregate.aggregation
+    expected = x + 0.5 * block.branch.dense1(torch.relu(block.branch.dense0(a @ x)))
+    torch.testing.assert_close(block(x), expected)
+
+
 def test_it_learns_with_plain_torch_and_the_aggregation_stays():
     torch.manual_seed(0)
     model = networks.graph([34, 16, 2], MATRIX)
@@ -90,6 +102,8 @@ def test_stacked_models_under_vmap_have_the_gradients_of_each_alone():
         (lambda: networks.graph([8, 4], MATRIX[:3]), "aggregation has shape"),
         (lambda: networks.graph([8, 4], [[np.inf]]), "aggregation = inf"),
         (lambda: networks.graph([8, 4], MATRIX, "relu"), "activation = 'relu'"),
+        (lambda: networks.graph([8, 4, 3, 2], MATRIX, skip=True), "between two equal sizes with skip=True"),
+        (lambda: networks.graph([8, 4, 4, 2], MATRIX, skip=True, scale=np.nan), "scale = nan"),
     ],
 )
 def test_bad_input_is_named(call, message):

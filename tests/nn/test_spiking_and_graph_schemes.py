@@ -12,6 +12,7 @@ from torch import nn
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import initialize_, networks, schemes
+from fracrepro.nn.networks.graph import Aggregate
 from fracrepro.nn.networks.spiking import IntegrateAndFire, Spike
 from fracrepro.theory.aggregation import (
     karate_club,
@@ -154,7 +155,7 @@ REFUSED = [
             **{"a": nn.Linear(8, 8), "one": Spike(1.0), "two": Spike(0.5), "out": nn.Linear(8, 2)},
         ),
         X,
-        "layer 'out', scheme 'spiking': used several times, on inputs of different kinds",
+        "layer 'out', scheme 'spiking': what it reads is of different kinds",
     ),
 ]
 
@@ -289,6 +290,13 @@ def test_other_schemes_see_through_the_aggregation(name, seen):
             "scheme 'graph': no layer with a fixed aggregation; with a",
         ),
         (networks.mlp([8, 4, 2], fr.ReLU()), X, "scheme 'graph': no layer with a fixed aggregation$"),
+        (
+            Net(
+                lambda m, x: m.b(m.h(x) + m.a(m.h(x))), h=nn.ReLU(), a=Aggregate(ADJACENCY), b=nn.Linear(8, 2)
+            ),
+            NODES,
+            "layer 'b', scheme 'graph': what it reads is of different kinds",
+        ),
         (networks.graph([8, 4, 2], np.triu(ADJACENCY, 1)), None, "layer 'dense0'.* spectral radius .* is 0"),
         (
             nn.Sequential(*networks.graph([8, 4, 2], ADJACENCY)[:2], nn.Tanh(), nn.Linear(4, 2)),

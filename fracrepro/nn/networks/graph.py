@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fracrepro.arguments import integers
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.activations import module
+from fracrepro.nn.networks.residual import Block
 from fracrepro.theory.activations import Activation, ReLU, check_activation
 from fracrepro.theory.aggregation import check_aggregation
 
@@ -58,12 +59,19 @@ def graph(
     aggregation: ArrayLike | Tensor,
     activation: Activation | None = None,
     *,
+    skip: bool = False,
+    scale: float | None = None,
     bias: bool = True,
     last: bool = False,
 ) -> nn.Sequential:
-    """Return a network of layers X' = φ(A X Wᵀ) on a fixed graph, with torch's default parameters.
+    r"""Return a network of layers X' = φ(A X Wᵀ) on a fixed graph, with torch's default parameters.
 
     Layers are called ``aggregate0, dense0, …``; an activation bears its own name and the number of its layer.
+    With `skip` every layer between two equal sizes, but the first and the last, is a residual block
+
+    .. math:: X \mapsto X + \text{scale} \cdot \varphi(A X W^\top) V^\top,
+
+    which is called ``block1, block2, …`` and keeps the contract of :mod:`fracrepro.nn.blocks`.
     All layers have one matrix, in memory too until the model is moved or converted.
     Residual aggregation is a matrix of its own, :func:`fracrepro.theory.aggregation.residual_aggregation`.
 
@@ -71,11 +79,13 @@ def graph(
         sizes: features of a node at the input and behind every layer, at least two numbers from 1.
         aggregation: A, (N, N); it does not change in training.
         activation: after every layer but the last; None takes ReLU.
+        skip: whether there are residual connections.
+        scale: start of the learnable factor of each block; None for none.
         bias: whether layers have biases.
         last: whether the activation follows the last layer too.
 
     Raises:
-        ArgumentError: outside these ranges.
+        ArgumentError: outside these ranges, and for `skip` without a layer that can be a block.
 
     Source:
         The model of DeZoort and Hanin 2023; page 15, graph-def-network.
@@ -92,9 +102,22 @@ def graph(
     shared = Aggregate(aggregation)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (n_in, n_out) in enumerate(pairwise(counts)):
-        layers[f"aggregate{k}"] = mixes = Aggregate(shared.aggregation)
+        mixes = Aggregate(shared.aggregation)
         mixes.aggregation = shared.aggregation
-        layers[f"dense{k}"] = nn.Linear(n_in, n_out, bias=bias)
-        if last or k < len(counts) - 2:
+        end = k == len(counts) - 2
+        if skip and k and not end and n_in == n_out:
+            layers[f"block{k}"] = Block(_branch(mixes, n_in, phi, kind, bias), scale=scale)
+            continue
+        layers[f"aggregate{k}"], layers[f"dense{k}"] = mixes, nn.Linear(n_in, n_out, bias=bias)
+        if last or not end:
             layers[f"{kind}{k}"] = module(phi)
+    if skip and not any(name.startswith("block") for name in layers):
+        raise ArgumentError(f"sizes = {sizes!r}: need a layer between two equal sizes with skip=True")
     return nn.Sequential(layers)
+
+
+def _branch(mixes: Aggregate, width: int, phi: Activation, kind: str, bias: bool) -> nn.Sequential:
+    """The layers beside a residual connection."""
+    parts = [("aggregate", mixes), ("dense0", nn.Linear(width, width, bias=bias))]
+    parts += [(kind, module(phi)), ("dense1", nn.Linear(width, width, bias=bias))]
+    return nn.Sequential(OrderedDict(parts))

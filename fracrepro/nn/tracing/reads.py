@@ -21,14 +21,16 @@ from fracrepro.theory.activations import Linear
 
 __all__ = ["agree", "call_reads", "module_reads"]
 
+_Matrices = tuple[Tensor, ...]
 SEVERAL_STEPS = "several time steps, for which the rule is not derived"
 
 
 def call_reads(node: Node) -> Reads:
     """Return what a call of a layer reads, and the matrices that its output passes, in a run."""
-    found = _merged([_back(parent, ()) for parent in node.parents if parent.signal])
-    behind = tuple(_matrices_behind(node))
-    return found._replace(matrices=(*found.matrices, *behind))
+    found = Reads()
+    for k, each in enumerate(_sources(node)):
+        found = each if k == 0 else agree(found, each)
+    return found._replace(matrices=(*found.matrices, *_matrices_behind(node)))
 
 
 def module_reads(before: Iterable[nn.Module], behind: Iterable[nn.Module]) -> Reads:
@@ -66,45 +68,54 @@ def agree(first: Reads, second: Reads) -> Reads:
         return first if first.note else second
     if first.reason or second.reason:
         return first if first.reason else second
-    return Reads(reason="used several times, on inputs of different kinds; a weight has one scale")
+    return Reads(reason="what it reads is of different kinds, and a weight has one scale")
 
 
-def _back(node: Node, matrices: tuple[Tensor, ...]) -> Reads:
-    """What a signal is, by the calls that made it."""
-    if is_layer(node):
-        return Reads()
-    theta = _call_threshold(node)
-    if theta is not None:
-        stepwise = node.function is integrate_and_fire or isinstance(node.function, IntegrateAndFire)
-        return Reads(theta, matrices, SEVERAL_STEPS if stepwise else "")
-    if node.name == "input" or _call_bends(node):
-        return Reads(None, matrices)
+def _sources(node: Node) -> Iterator[Reads]:
+    """Every signal that a call of a layer is given, by the calls that made it."""
+    # With a call: the matrices behind the last sum, which can be no other layer's, and those before it.
+    waiting: list[tuple[Node, _Matrices, _Matrices]] = [(parent, (), ()) for parent in _signals(node)]
+    seen: set[Any] = set()
+    for each, own, since in waiting:
+        state = (each, *map(id, own), None, *map(id, since))
+        if state in seen:
+            continue
+        seen.add(state)
+        theta = _call_threshold(each)
+        if is_layer(each):
+            yield Reads(None, own)
+        elif theta is not None:
+            stepwise = each.function is integrate_and_fire or isinstance(each.function, IntegrateAndFire)
+            yield Reads(theta, (*since, *own), SEVERAL_STEPS if stepwise else "")
+        elif each.name == "input" or _call_bends(each):
+            yield Reads(None, (*since, *own))
+        else:
+            matrix, parents = _matrix(each), _signals(each)
+            since = since if matrix is None else (matrix, *since)
+            kept = ((*since, *own), ()) if len(parents) > 1 else (own, since)
+            waiting += [(parent, *kept) for parent in parents]
+
+
+def _signals(node: Node) -> list[Node]:
+    """The calls that made the signals of a call, each once, but for a matrix that is an input."""
+    makers = [parent for parent in node.parents if parent.signal]
     matrix = _matrix(node)
-    made = [parent for parent in node.parents if parent.signal]
-    parents = [parent for parent, tensor in zip(made, node.signals, strict=True) if tensor is not matrix]
-    if matrix is not None:
-        matrices = (matrix, *matrices)
-    return _merged([_back(parent, matrices) for parent in dict.fromkeys(parents)])
-
-
-def _merged(found: list[Reads]) -> Reads:
-    """What a sum, or any other function of several signals, is."""
-    result = found[0] if found else Reads()
-    for each in found[1:]:
-        result = agree(result, each)
-    return result
+    made = zip(makers, node.signals, strict=True)
+    return list(dict.fromkeys(maker for maker, tensor in made if tensor is not matrix))
 
 
 def _matrices_behind(node: Node) -> Iterator[Tensor]:
-    """The matrices that the output of a layer passes before anything bends it, on the first way there."""
+    """The matrices that the output of a layer passes up to a sum or an activation, on the first way."""
     while True:
         following = [child for child in node.children if not is_layer(child)]
-        if not following or _call_bends(following[0]) or _call_threshold(following[0]) is not None:
+        if not following or len(_signals(following[0])) > 1:
             return
-        matrix = _matrix(following[0])
+        node = following[0]
+        if _call_bends(node) or _call_threshold(node) is not None:
+            return
+        matrix = _matrix(node)
         if matrix is not None:
             yield matrix
-        node = following[0]
 
 
 def _matrix(node: Node) -> Tensor | None:
