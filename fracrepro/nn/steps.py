@@ -31,7 +31,8 @@ def descend(model: nn.Module, inputs: Tensor, labels: Tensor, steps: int, *, rat
     Raises:
         ArgumentError: outside these ranges.
 
-    >>> [round(loss, 3) for loss in descend(nn.Linear(1, 1), torch.ones(1, 1), torch.tensor([0]), 1, rate=1.0)]
+    >>> losses = descend(nn.Linear(1, 1), torch.ones(1, 1), torch.tensor([0]), 1, rate=1.0)
+    >>> [round(loss, 3) for loss in losses]
     [0.0, 0.0]
     """
     steps, rate = integer("steps", steps, "[1, inf)"), real("rate", rate, "(0, inf)")
