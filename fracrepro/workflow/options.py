@@ -26,6 +26,13 @@ def _schemes() -> tuple[str, ...]:
     return schemes.names()
 
 
+def _dense_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+
+    kinds = {name: schemes.get(name) for name in schemes.names()}
+    return tuple(name for name, kind in kinds.items() if "dense" in kind.families and not kind.needs_data)
+
+
 def _normal_schemes() -> tuple[str, ...]:
     from fracrepro.nn import schemes
     from fracrepro.nn.schemes.base import NormalScheme
@@ -80,6 +87,7 @@ SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
+    "dense_schemes": _dense_schemes,  # those that fill fully connected layers and need no data
     "normal_schemes": _normal_schemes,  # those that differ by one factor a dense layer
     "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
     "residual_schemes": _residual_schemes,  # those that start fully connected residual networks
