@@ -47,6 +47,18 @@ def _trainable_schemes() -> tuple[str, ...]:
     return startable()
 
 
+def _residual_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+
+    families = {name: schemes.get(name).families for name in schemes.names()}
+    layered = {"dense", "conv"}
+    return tuple(
+        name
+        for name, each in families.items()
+        if "residual" in each and ("dense" in each or not layered & set(each))
+    )
+
+
 def _formulas() -> tuple[str, ...]:
     from fracrepro.theory.published import FORMULAS
 
@@ -78,6 +90,7 @@ SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "dense_schemes": _dense_schemes,  # those that fill fully connected layers and need no data
     "normal_schemes": _normal_schemes,  # those that differ by one factor a dense layer
     "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
+    "residual_schemes": _residual_schemes,  # those that start fully connected residual networks
     "formulas": _formulas,
     "datasets": _datasets,
     "downloads": _downloads,
