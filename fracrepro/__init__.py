@@ -28,6 +28,7 @@ from fracrepro.theory.activations import (
 )
 from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.expansion import expansion_variance
+from fracrepro.theory.finite_width import fourth_moment_ratio
 from fracrepro.theory.joint import GramChain
 from fracrepro.theory.layer import critical_variance, log_moments, moment, preserved_order
 from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
@@ -58,6 +59,7 @@ __all__ = [
     "critical_variance",
     "expansion_variance",
     "extreme_value_index",
+    "fourth_moment_ratio",
     "hill",
     "log_log_regression",
     "log_moments",

@@ -301,9 +301,7 @@ class ResidualBlock:
         beta2, branch = self.skip**2, self.alpha**2 * self._gain
         if not fourth:
             return beta2 + branch
-        mean = self.activation.even_moment(1)
-        kappa = 3.0 * self.activation.even_moment(2) / mean**2 - 1.0
-        spread = (1.0 + kappa / self.hidden) * (1.0 + 2.0 / self.width)
+        spread = (1.0 + self.activation.kappa / self.hidden) * (1.0 + 2.0 / self.width)
         return beta2**2 + (2.0 + 4.0 / self.width) * beta2 * branch + branch**2 * spread
 
     def _log_branch_moment(self, s: float) -> float:
