@@ -14,6 +14,7 @@ _TERMS = 18
 # numerics.md: numerics-stirling
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _STIRLING_FROM = 11.0
+_FAR_FROM_ZERO = 40.0
 
 
 def log1p_minus(y: np.ndarray) -> np.ndarray:
@@ -68,6 +69,28 @@ def log_gamma_slope(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
     """d/dq of q·log_gamma_ratio(b, q): ψ(b + q) - log b, relatively accurate for large b."""
     b, q = np.asarray(b, dtype=float), np.asarray(q)
     result: np.ndarray = special.log1p(q / b) + log_gamma_ratio(b + q, np.zeros(()))
+    return result
+
+
+def log_gamma_difference(x: np.ndarray | complex, w: np.ndarray | complex) -> np.ndarray:
+    """log Γ(x) - log Γ(x - w), of any complex x and w that broadcast; x far out loses no digits.
+
+    Where |x| is large against |w|, by Stirling's series: with y = -w/x the leading terms are
+    w log(x (1 + y)) - x (log(1 + y) - y) + log(1 + y)/2.
+    """
+    x, w = np.broadcast_arrays(np.asarray(x, dtype=complex), np.asarray(w, dtype=complex))
+    result = np.empty(x.shape, dtype=complex)
+    # Stirling's series holds off the negative axis.
+    far = (np.abs(x) > _FAR_FROM_ZERO + 2.0 * np.abs(w)) & (
+        (x.real > 0.0) | (np.abs(x.imag) > _FAR_FROM_ZERO)
+    )
+    result[~far] = special.loggamma(x[~far]) - special.loggamma(x[~far] - w[~far])
+    top, below, y = x[far], x[far] - w[far], -w[far] / x[far]
+    log_ratio = special.log1p(y)
+    value = w[far] * (np.log(top) + log_ratio) - top * log1p_minus(y) + 0.5 * log_ratio
+    for j, c in enumerate(_STIRLING):
+        value += c * (top ** (-2.0 * j - 1.0) - below ** (-2.0 * j - 1.0))
+    result[far] = value
     return result
 
 
