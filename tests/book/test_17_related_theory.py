@@ -112,7 +112,53 @@ def test_one_layer_has_no_layer_to_forget(tmp_path):
     assert run(tmp_path, depth="1")["death_exact"] == pytest.approx(0.5**3, rel=1e-12)
 
 
-@pytest.mark.parametrize("wrong", [{"width": "7"}, {"depth": "0"}, {"networks": "10"}])
+@pytest.mark.parametrize("wrong", [{"width": "7"}, {"depth": "0"}, {"networks": "10"}, {"steps": "10"}])
 def test_a_value_out_of_range_is_refused(wrong, tmp_path):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         run(tmp_path, **wrong)
+
+
+def test_the_demonstrations_agree_with_other_routes(book):
+    values = book.record(NAME)["values"]
+    assert values["bias_share_exact"] == pytest.approx(0.5 * math.erfc(1 / math.sqrt(2)), rel=1e-14)
+    # Of a matrix with 22 columns and 40 rows.
+    assert values["shallow_zero_eigenvalues"] == 40 - 22
+    assert values["convex_patterns"] == 2 * 10 - 1
+    assert values["unfolded_first_matrix"] == 0.0
+    # Each control fails where its check holds.
+    for check, control, bound in (
+        ("bias_kernel_error", "bias_kernel_control", 1e-12),
+        ("pieces_slope_error", "pieces_slope_control", 1e-11),
+        ("convex_gap", "convex_control", 1e-12),
+        ("flow_imbalance_error", "flow_imbalance_control", 1e-12),
+        ("unfolded_wrong", "unfolded_control_wrong", 0),
+    ):
+        assert values[check] <= bound < values[control]
+    assert values["shallow_control"] < 1 <= values["shallow_ratio"]
+    assert values["flow_bound_later"] <= 1 < values["flow_bound_control"]
+
+
+def test_the_convex_optimum_of_the_page_is_that_of_its_optimality_conditions(book):
+    """|Aᵀ(y - Ac)| ≤ μ everywhere, and the optimum of another solver, for the page's draw."""
+    from sklearn.linear_model import Lasso
+
+    from fracrepro.nn.demonstrations import threshold_convex
+
+    columns = threshold_convex.patterns(10)
+    heights = np.random.default_rng([1, 18, 8]).standard_normal(10)
+    lasso = Lasso(alpha=0.5 / 10, fit_intercept=False, tol=1e-14, max_iter=10**6).fit(columns, heights)
+    optimum = threshold_convex.objective(columns, heights, 0.5, lasso.coef_)
+    assert book.record(NAME)["values"]["convex_optimum"] == pytest.approx(optimum, abs=1e-9)
+    pull = columns.T @ (heights - columns @ threshold_convex.solve(columns, heights, 0.5))
+    assert np.abs(pull).max() <= 0.5 + 1e-12
+
+
+@pytest.mark.parametrize("seed", ["2", "3"])
+def test_the_demonstrations_stand_at_other_seeds(seed, tmp_path):
+    values = run(tmp_path, seed=seed)
+    assert values["bias_drift"] <= 0.03
+    assert values["pieces_end"] < values["pieces_control"]
+    assert values["convex_gap"] <= 1e-11
+    assert values["flow_bound_ratio"] <= 1.000001
+    assert values["unfolded_wrong"] == 0
+    assert values["shallow_ratio"] >= 1

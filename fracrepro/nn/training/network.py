@@ -23,13 +23,17 @@ __all__ = ["Network", "NetworkDescription", "build_module"]
 class NetworkDescription(ABC):
     """What a protocol can train: a frozen dataclass of plain values, which builds a classifier of images.
 
-    A subclass with a name of its own in `family` is read back from records and checkpoints once its module is
-    imported; :mod:`.families` has those of this package.
+    A subclass is read back from records and checkpoints once its module is imported; :mod:`.families` has
+    those of this package.
+
+    Raises:
+        ArgumentError: for a subclass whose family is another's.
     """
 
     registry: ClassVar[dict[str, type[NetworkDescription]]] = {}
     family: ClassVar[str] = ""
-    """Names the class in a record; empty for the networks of the first records, which have no such entry."""
+    """Names the class in a record, by its module and name where nothing shorter is given; empty for the
+    networks of the first records, which have no such entry."""
     draws: ClassVar[bool] = False
     """Whether modules draw in training, as dropout does; :class:`.functional.FunctionalEnsemble` says what
     then repeats."""
@@ -43,8 +47,13 @@ class NetworkDescription(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Enter the class under its family."""
         super().__init_subclass__(**options)
-        if "family" in vars(cls):
-            cls.registry[cls.family] = cls
+        own = f"{cls.__module__}.{cls.__qualname__}"
+        if "family" not in vars(cls):
+            cls.family = own
+        there = cls.registry.setdefault(cls.family, cls)
+        if f"{there.__module__}.{there.__qualname__}" != own:
+            raise ArgumentError(f"family = {cls.family!r}: need another name, as {there.__qualname__} has it")
+        cls.registry[cls.family] = cls  # a class that is defined again replaces the first
 
     @abstractmethod
     def build(self) -> nn.Module:

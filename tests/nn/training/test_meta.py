@@ -7,8 +7,10 @@ import torch
 from fracrepro.nn import data
 from fracrepro.nn.experiments import CIFAR10, DIGITS, GRADIENT_TAILS
 from fracrepro.nn.experiments import gradient_tails as tails
+from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
+from fracrepro.nn.training.families import Residual, Spiking
 from fracrepro.nn.training.gradients import gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.lanes import Images, Lane
 from fracrepro.nn.training.network import Network
@@ -17,6 +19,8 @@ META = torch.device("meta")
 PROTOCOLS = {
     "digits": DIGITS,
     "cifar10": CIFAR10.replace(batch_size=8),  # convolutions, flips and crops, weight decay
+    "residual": DIGITS.replace(network=Residual((1, 8, 8), blocks=2, width=8, kind="post", scale=1.0)),
+    "spiking": DIGITS.replace(network=Spiking((1, 8, 8), depth=2, steps=2), schemes=(make("spiking"),)),
     "small": CIFAR10.replace(network=Network((3, 32, 32), depth=1, channels=(2,)), batch_size=20),
 }
 

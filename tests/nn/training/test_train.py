@@ -13,6 +13,7 @@ from fracrepro.nn.experiments import CIFAR10, DIGITS, MNIST
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
+from fracrepro.nn.training.families import Residual, Spiking
 from fracrepro.nn.training.network import Network, build_module
 from fracrepro.nn.training.start import initial_parameters
 from fracrepro.nn.training.trainer import COLUMNS, diverged, train
@@ -275,10 +276,18 @@ def test_cifar10_lane_trains_and_repeats(tmp_path, monkeypatch):
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("changes", [{}, {"decay_every": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"decay_every": 1},
+        {"network": Residual((1, 8, 8), blocks=3, width=16, scale=1.0)},
+        {"network": Spiking((1, 8, 8), depth=3, steps=2), "schemes": (make("spiking"),)},
+    ],
+)
 def test_cuda_gives_the_same_numbers(digits, changes):
     # Five layers keep rounding from growing; the replayed steps must meet the CPU's to float tolerance.
-    protocol = QUICK.replace(network=Network((1, 8, 8), depth=5), learning_rate=0.01, **changes)
+    protocol = QUICK.replace(**({"network": Network((1, 8, 8), depth=5), "learning_rate": 0.01} | changes))
     on_gpu, on_cpu = (figures(train(protocol, digits, device=device)) for device in ("cuda", "cpu"))
     pd.testing.assert_frame_equal(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
 
