@@ -15,9 +15,9 @@ from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation, check_activation
 from fracrepro.theory.aggregation import check_aggregation
-from fracrepro.theory.kernels import unit_means
+from fracrepro.theory.kernels import angles, unit_means
 
-__all__ = ["Pass", "energy_bounds", "propagate", "smallest_cosine", "wide_grams"]
+__all__ = ["Pass", "energy_bounds", "propagate", "smallest_cosine", "wide_gradients", "wide_grams"]
 
 _DEPTHS = "[1, 100000]"
 
@@ -107,6 +107,54 @@ def wide_grams(
     return np.array(grams)
 
 
+def wide_gradients(
+    grams: ArrayLike, aggregation: ArrayLike, activation: Activation, constant: float
+) -> np.ndarray:
+    r"""Return the Gram matrices of the gradient in infinitely wide networks, at the depths 0 … L.
+
+    .. math:: B_{k-1} = C A^\top \bigl(B_k \circ E\,\varphi'(h) \varphi'(h)^\top\bigr) A,
+        \qquad h \sim N(0, C A G_{k-1} A^\top), \qquad B_L = I,
+
+    with ∘ the product entry by entry: a gradient that enters with independent coordinates, and weights that
+    count as drawn anew on the way back, as is usual in this limit.
+
+    Args:
+        grams: what :func:`wide_grams` returned without residual connections, (L + 1, N, N).
+        aggregation: A, (N, N).
+        activation: φ with fixed slopes.
+        constant: C, positive.
+
+    Returns:
+        An array of the shape of `grams`; index 0 is at the input.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    >>> import fracrepro as fr
+    >>> grams = wide_grams(3, np.eye(2), np.eye(2), fr.ReLU(), 2.0)
+    >>> np.trace(wide_gradients(grams, np.eye(2), fr.ReLU(), 2.0)[0]).item()    # without a graph it is kept
+    2.0
+    """
+    matrix = check_aggregation("aggregation", aggregation)
+    found = arguments.reals("grams", grams, "(-inf, inf)")
+    if found.ndim != 3 or found.shape[1:] != matrix.shape:
+        raise ArgumentError(f"grams has shape {found.shape}: need (L + 1, N, N) with N = {len(matrix)}")
+    constant = arguments.real("constant", constant, "(0, inf)")
+    above, below = _slopes(activation)
+    gradient = np.eye(len(matrix))
+    back = [gradient]
+    for gram in found[-2::-1]:
+        h = matrix @ gram @ matrix.T
+        scale = np.sqrt(np.outer(np.diag(h), np.diag(h)))
+        _, same = angles(np.clip(h / np.where(scale > 0.0, scale, 1.0), -1.0, 1.0))
+        same[np.diag_indices_from(same)] = math.pi
+        alike = same / math.pi  # the probability that both are above zero or both below
+        product = (above**2 + below**2) / 2 * alike + above * below * (1.0 - alike)
+        gradient = constant * matrix.T @ (gradient * product) @ matrix
+        back.append(gradient)
+    return np.array(back[::-1])
+
+
 def smallest_cosine(gram: ArrayLike) -> np.ndarray:
     """Return the smallest cosine between the features of two nodes, of the last two axes.
 
@@ -171,10 +219,7 @@ def propagate(
     start = arguments.reals("features", features, "(-inf, inf)")
     if start.ndim != 2 or len(start) != len(matrix):
         raise ArgumentError(f"features has shape {start.shape}: need a row for each of {len(matrix)} nodes")
-    phi = check_activation("activation", activation)
-    (above, top), (below, bottom) = phi.slopes.sides
-    if above != top or below != bottom or phi.slopes.kept < 1.0:
-        raise ArgumentError(f"activation = {activation!r}: need fixed slopes")
+    above, below = _slopes(activation)
     sd = math.sqrt(arguments.real("variance", variance, "(0, inf)"))
     x = np.broadcast_to(start, (draws, *start.shape))
     width, sizes, layers = start.shape[1], [_squares(x)], []
@@ -191,6 +236,15 @@ def propagate(
         gradient = matrix.T @ (gradient * slopes) @ weights.mT
         back.append(_squares(gradient))
     return Pass(np.stack(sizes, 1), np.stack(back[::-1], 1), x)
+
+
+def _slopes(activation: Activation) -> tuple[float, float]:
+    """The slopes above zero and below, where they are fixed."""
+    slopes = check_activation("activation", activation).slopes
+    (above, top), (below, bottom) = slopes.sides
+    if above != top or below != bottom or slopes.kept < 1.0:
+        raise ArgumentError(f"activation = {activation!r}: need fixed slopes")
+    return above, below
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
