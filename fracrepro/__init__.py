@@ -31,6 +31,7 @@ from fracrepro.theory.expansion import expansion_variance
 from fracrepro.theory.joint import GramChain
 from fracrepro.theory.layer import critical_variance, log_moments, moment, preserved_order
 from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
+from fracrepro.theory.residual import ResidualBlock
 from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
 from fracrepro.theory.spiking import SpikingChain
 from fracrepro.theory.stationary import StationaryLaw, square_moments
@@ -47,6 +48,7 @@ __all__ = [
     "LogNormLaw",
     "RReLU",
     "ReLU",
+    "ResidualBlock",
     "SpikingChain",
     "StabilityPlot",
     "StationaryLaw",
