@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -238,9 +239,8 @@ class SpikingChain:
         try:
             shape = np.broadcast_shapes(depths.shape, chosen.shape)
         except ValueError:
-            raise ArgumentError(
-                f"active has shape {chosen.shape}: need one that broadcasts with depth, {depths.shape}"
-            ) from None
+            need = f"need one that broadcasts with depth, {depths.shape}"
+            raise ArgumentError(f"active has shape {chosen.shape}: {need}") from None
         chosen = np.broadcast_to(chosen, shape)[..., None]
         means = np.broadcast_to(means, (*shape, self.width + 1))
         return plain(np.take_along_axis(means, chosen, axis=-1)[..., 0])
@@ -314,10 +314,7 @@ def _binomial_rows(n: int, x: np.ndarray) -> np.ndarray:
 
 def _choose(n: int) -> list[int]:
     """Row n of Pascal's triangle, exactly."""
-    row = [1]
-    for k in range(n):
-        row.append(row[-1] * (n - k) // (k + 1))
-    return row
+    return list(accumulate(range(n), lambda count, k: count * (n - k) // (k + 1), initial=1))
 
 
 def _log_level(x: float) -> float:
