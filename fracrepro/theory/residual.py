@@ -60,7 +60,7 @@ class ResidualBlock:
         ArgumentError: outside these ranges, and where alpha and skip are both 0.
 
     Source:
-        Derived on page 14, residual-thm-walk; ours.
+        Ours: as the head of this module says; how it is computed, page numerics.
 
     >>> import fracrepro as fr
     >>> block = fr.ResidualBlock(12, 20, fr.ReLU(), 0.5, (2 / 12, 1 / 20))
@@ -112,7 +112,7 @@ class ResidualBlock:
             ArgumentError: outside this range, or when the value exceeds the largest float.
 
         Source:
-            Derived on page 14, residual-thm-walk; ours.
+            Ours: as the head of this module says; how it is computed, page numerics.
 
         >>> import fracrepro as fr
         >>> fr.ResidualBlock(1, 1, fr.Linear(), 1.0, (1.0, 1.0)).moment(4)   # 1 + 6·1 + 3·3
@@ -146,7 +146,7 @@ class ResidualBlock:
         """Return mean and variance of log R given R > 0.
 
         Source:
-            Derived on page 14, residual-thm-walk; ours.
+            Ours: as the head of this module says; how it is computed, page numerics.
 
         >>> import fracrepro as fr
         >>> block = fr.ResidualBlock(2, 1, fr.Linear(), 1e-3, (1.0, 1.0))
@@ -184,7 +184,7 @@ class ResidualBlock:
             ArgumentError: outside these ranges, and where the branch alone has E R^s > 1.
 
         Source:
-            Derived on page 14, residual-thm-curve; ours.
+            Ours: E R^s as a function of the two scales.
 
         >>> import fracrepro as fr
         >>> block = fr.ResidualBlock(4, 8, fr.ReLU(), 0.6, (2 / 4, 1 / 8))
@@ -215,7 +215,7 @@ class ResidualBlock:
             ArgumentError: outside these ranges.
 
         Source:
-            Derived on page 14, residual-thm-curve; ours.
+            Ours: E R^s as a function of the two scales.
 
         >>> import fracrepro as fr
         >>> block = fr.ResidualBlock(4, 8, fr.ReLU(), 1.0, (2 / 4, 1 / 8))
@@ -267,7 +267,8 @@ class ResidualBlock:
         """One point of the curve."""
         if alpha == 0.0:
             return 1.0
-        branch = self._rate(s, alpha, 0.0)
+        # A branch that can die has E log R → -∞ as β → 0, and then there is always a solution.
+        branch = self._rate(s, alpha, 0.0) if s > 0.0 or not self._layer.has_atom else -math.inf
         if branch > 0.0:
             largest = self._critical_alpha(s, 0.0)
             raise ArgumentError(

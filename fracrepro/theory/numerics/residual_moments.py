@@ -93,17 +93,25 @@ class BlockMoments:
         return result
 
     def log_cumulants(self) -> tuple[float, float]:
-        """Mean and variance of log(R/β)², by Cauchy's formula from log E (R/β)^(2q) on a circle about 0."""
+        """Mean and variance of log(R/β)², by Cauchy's formula from the logarithm of the moments about q = 0.
+
+        For live branches, whose moments have no zero near 0; with the atom of dead branches they would have.
+        """
         q = _RADIUS * np.exp(1j * math.pi * (2.0 * np.arange(_POINTS // 2) + 1.0) / _POINTS)
+        alive = self.layer.alive
         if self.is_small(_RADIUS):
-            logs = special.log1p(q * self.excess(q))
+            logs = special.log1p(q * self.excess(q) / alive)
         else:
-            place = self.place(0.0, small=False)
-            powers = [self.dead + self._behind(value) for value in q] + self.integral(q, place)
-            logs = np.log(powers)
+            # Between the last pole of E Z^w and those at w = q on the circle.
+            place = Place((self._lowest - _RADIUS) / 2.0, (-self._lowest - _RADIUS) / 2.0)
+            behind = np.array([self._behind(value) for value in q.tolist()])
+            # About the size of the logarithm, so that its imaginary part cannot wrap.
+            middle = float(np.logaddexp(0.0, self.log_size + math.log(self.shape)))
+            scaled = (behind + self.integral(q, place)) * np.exp(-middle * q) / alive
+            logs = np.log(scaled) + middle * q
         # The other half of the circle is the mirror image of this one.
         first, second = ((logs * q**-n).real.mean() for n in (1, 2))
-        return float(first), 2.0 * float(second)
+        return float(alive * first), float(alive * (2.0 * second + self.dead * first**2))
 
     def on_line(self, q: np.ndarray, *, small: bool) -> np.ndarray:
         """E (R/β)^(2q) - P(dead branch) for complex q of one real part p < 0, with an error of 1e-15.

@@ -128,7 +128,7 @@ def log_distance(log_size: np.ndarray, start: float, width: int, rng: np.random.
         size, start_there = np.exp(log_size - top), np.exp(np.log(start) - top)
         change = 2.0 * size * g + size * size * (
             g * g + rest
-        )  # what is added where the start is the larger, 1
+        )  # added to the square of the start, if that is 1
         near = (start_there == 1.0) & (np.abs(change) < 0.5)
         square = np.where(near, 1.0, (start_there + size * g) ** 2 + size * size * rest)
         result: np.ndarray = top + 0.5 * np.where(near, np.log1p(np.where(near, change, 0.0)), np.log(square))
