@@ -411,7 +411,7 @@ def test_skipinit_is_kaiming_with_factors():
     report = initialize_(model, "skipinit", start="root", generator=generator())
     weights = report[report.parameter == "weight"]
     assert weights["std"].tolist() == [math.sqrt(2 / shape[1]) for shape in weights["shape"]]
-    assert all(float(block.scale) == 0.25 for block in model.blocks)
+    assert all(block.scale.item() == 0.25 for block in model.blocks)
 
 
 def test_rezero_draws_what_torch_draws_by_default():
