@@ -30,8 +30,8 @@ def fourth_moment_ratio(
     Gaussian weights: ``Π (1 + κ/n_l)`` with κ = Var φ(z)²/(E φ(z)²)², `Activation.kappa`, whatever their
     variances: 2 for linear layers, 5 for ReLU.
     An orthogonal layer divides its factor by ``1 + 2/max(n_l, n_{l-1})``.
-    So the sum of 1/n_l, and not depth, decides how far norms spread: the ratio is 1 plus the relative variance
-    of r_k².
+    So the sum of 1/n_l, and not depth, decides how far norms spread: the ratio is 1 plus the variance of r_k²
+    over its squared mean.
 
     Args:
         widths: neurons of each layer, integers from 1.
