@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ShareDifference",
+    "detectable_share",
     "group_share_difference",
     "group_share_power",
     "share_difference",
@@ -255,6 +256,31 @@ def share_pairs(first: float, second: float, *, level: float = 0.05, power: floa
         return min(known[size] for size in range(n, n + max(8, n // 10)))
 
     return least_pairs(lasting, power, least=1)
+
+
+def detectable_share(pairs: int, second: float, *, level: float = 0.05, power: float = 0.8) -> float:
+    """Return the difference above a share that McNemar's exact test finds with a given power.
+
+    It is the smallest one on a grid of thousandths, for independent runs; NaN where even the share 1 is not
+    enough.
+
+    Args:
+        pairs: how many, from 1.
+        second: the smaller share, in [0, 1].
+        level: of the two-sided test, in (0, 1).
+        power: in (0, 1).
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    >>> detectable_share(6, 0.0, power=0.999)    # only six differing pairs are enough, p⁶ = 0.999
+    1.0
+    """
+    second, power = real("second", second, "[0, 1]"), real("power", power, "(0, 1)")
+    for step in range(1, 1 + math.floor(1000 * (1 - second) + 1e-9)):
+        if share_power(pairs, min(1.0, second + step / 1000), second, level=level) >= power:
+            return step / 1000
+    return math.nan
 
 
 def _truths(name: str, values: pd.Series) -> np.ndarray:
