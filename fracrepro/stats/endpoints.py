@@ -71,7 +71,8 @@ class Endpoint:
         compare: pairs of schemes, as the plan's `schemes` has them.
         power: what is promised.
         goal: of the figure; for ``"epochs to"`` and ``"share"`` only.
-        diverged: the value that a diverged run counts with; for ``"end"`` and ``"mean"`` only.
+        failed: the number that a run counts with that diverged or never reaches the goal, which then is more
+            than all epochs; for ``"share"`` None.
         epochs: the first and the last that ``"mean"`` takes; for it only.
         where: values that columns of the results must have, such as ``{"stage": "end"}``.
 
@@ -87,7 +88,7 @@ class Endpoint:
     compare: tuple[tuple[str, str], ...]
     power: Promise
     goal: float | None = None
-    diverged: float | None = None
+    failed: float | None = None
     epochs: tuple[int, int] | None = None
     where: tuple[tuple[str, Any], ...] = ()
 
@@ -98,14 +99,14 @@ class Endpoint:
         real("margin", self.margin, "(0, 1)" if self.measure == "share" else "(0, inf)")
         distinct("compare", [frozenset(pair) for pair in self.compare])
         self._needs("goal", self.measure in ("epochs to", "share"))
-        self._needs("diverged", self.measure in ("end", "mean"))
+        self._needs("failed", self.measure != "share")
         self._needs("epochs", self.measure == "mean")
         if (self.power.share is None) == (self.measure == "share"):
             need = "share" if self.measure == "share" else "deviation"
             raise ArgumentError(f"power: need the pilot's {need} for the measure {self.measure!r}")
         if self.power.deviation is None and self.measure != "share":
             raise ArgumentError("power: deviation is missing")
-        for name in ("goal", "diverged"):
+        for name in ("goal", "failed"):
             if getattr(self, name) is not None:
                 real(name, getattr(self, name), "(-inf, inf)")
         if self.epochs is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fracrepro.arguments import choice
+from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.stats.endpoints import Endpoint
 from fracrepro.stats.equivalence import equivalence, one_sided, verdict
@@ -16,7 +16,7 @@ from fracrepro.stats.joint import curve_difference
 from fracrepro.stats.looks import sequential_p
 from fracrepro.stats.paired import paired_difference
 from fracrepro.stats.plans import Plan, arm
-from fracrepro.stats.reaching import compare_times, epochs_to
+from fracrepro.stats.reaching import compare_times, epochs_to, rank_differences
 from fracrepro.stats.shares import detectable_share, share_difference
 
 if TYPE_CHECKING:
@@ -31,9 +31,8 @@ def judge(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     ========== ========================== ============================================================
     measure    number per run             tests of no difference, and of at least the margin
     ========== ========================== ============================================================
-    end, mean  the figure, or `diverged`  Student's, and two one-sided ones
-    epochs to  the epoch; never is one    sign flips of ranks, and two one-sided tests of the epochs
-               after the last
+    end, mean  the figure, or `failed`    Student's, and two one-sided ones
+    epochs to  the epoch, or `failed`     sign flips of ranks, and two one-sided tests of the epochs
     share      1 or 0                     McNemar's exact one, and two score tests
     ========== ========================== ============================================================
 
@@ -118,8 +117,9 @@ def measure(endpoint: Endpoint, results: pd.DataFrame, seeds: list[int]) -> Meas
         falling = endpoint.better == "lower"
         times = epochs_to(table, endpoint.figure, _goal(endpoint), falling=falling)
         raw = _wide(times.reset_index(), "epoch", seeds, name)
-        never = float(table["epoch"].max()) + 1.0
-        return Measured(raw, raw.replace(np.inf, never), np.isinf(raw))
+        end = float(table["epoch"].max())
+        failed = real(f"{name}: failed", endpoint.failed, f"({end:g}, inf)")
+        return Measured(raw, raw.replace(np.inf, failed), np.isinf(raw))
     if "epoch" in table:
         end = int(table["epoch"].max())
         first, last = endpoint.epochs or (end, end)
@@ -136,7 +136,7 @@ def measure(endpoint: Endpoint, results: pd.DataFrame, seeds: list[int]) -> Meas
         goal = _goal(endpoint)
         counts = (value >= goal if endpoint.better == "higher" else value <= goal) & ~out
         return Measured(counts, counts.astype(float), out)
-    kept = value.mask(out, endpoint.diverged)
+    kept = value.mask(out, endpoint.failed)
     return Measured(kept, kept, out)
 
 
@@ -195,15 +195,19 @@ class _Comparison:
             "out_second": int(out[self.second].sum()),
         }
 
-    def words(self, row: dict[str, Any], different: bool, equivalent: bool) -> str:
-        """The verdict; few epochs are good, and a large share is."""
+    def words(self, row: dict[str, Any], different: bool, equivalent: bool, ranked: bool = False) -> str:
+        """The verdict; few epochs are good, a large share is, and ranks that are tested have the sign."""
+        mean = row["difference"]
+        if ranked and self.endpoint.measure == "epochs to":
+            raw = self.measured.raw
+            mean = float(rank_differences(raw[self.first], raw[self.second]).mean())
         higher = self.endpoint.measure == "share" or (
             self.endpoint.measure != "epochs to" and self.endpoint.better == "higher"
         )
         return verdict(
             equivalent=equivalent,
             different=different,
-            mean=row["difference"],
+            mean=mean,
             detectable=row["detectable"],
             higher_is_better=higher,
         )
@@ -226,7 +230,7 @@ def _by_holm(plan: Plan, found: list[_Comparison], pairs: int) -> list[dict[str,
     for each, different, equivalent in zip(found, adjusted[::2], adjusted[1::2], strict=True):
         row = each.row(level)
         row |= {"p_different": float(different), "p_equivalent": float(equivalent)}
-        words = each.words(row, different <= plan.level, equivalent <= plan.level)
+        words = each.words(row, different <= plan.level, equivalent <= plan.level, ranked=True)
         rows.append(row | {"verdict": words})
     return rows
 
