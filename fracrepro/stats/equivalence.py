@@ -183,7 +183,7 @@ def equivalence_power(pairs: int, margin: float, difference: float = 0.0, *, lev
         ArgumentError: outside these ranges.
 
     Source:
-        Derived from the definition; Schuirmann (1987) for the tests.
+        Schuirmann (1987) for the tests, the definition of power for the rest.
 
     >>> bool(equivalence_power(10, 1.0, 1.0) < 0.05 < equivalence_power(10, 2.0))   # at the margin, the level
     True

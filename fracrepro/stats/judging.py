@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from fracrepro.stats.shares import detectable_share, share_difference
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Measured", "is_open", "judge", "measure"]
+__all__ = ["Measured", "is_open", "judge", "measure", "pilot_table"]
 
 
 def judge(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
@@ -138,6 +139,44 @@ def measure(endpoint: Endpoint, results: pd.DataFrame, seeds: list[int]) -> Meas
         return Measured(counts, counts.astype(float), out)
     kept = value.mask(out, endpoint.failed)
     return Measured(kept, kept, out)
+
+
+def pilot_table(
+    endpoints: Sequence[Mapping[str, Any]], results: pd.DataFrame, axes: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return what a pilot says for the power of endpoints, in every cell and for every comparison.
+
+    Args:
+        endpoints: as a plan has them, without ``power``.
+        results: of the pilot.
+        axes: the columns that make a cell.
+
+    Returns:
+        One row per comparison: ``endpoint``, the axes, ``first``, ``second``, ``difference``, and what
+        ``power`` needs: the ``deviation`` of the paired differences, the smaller ``share`` (NaN for other
+        measures) and ``pairs``.
+
+    Raises:
+        ArgumentError: for an endpoint that does not fit, and as :func:`measure`.
+    """
+    import pandas as pd
+
+    cells = list(results.groupby(list(axes))) if axes else [((), results)]
+    rows = []
+    for fields in endpoints:
+        need = {"share": 0.0} if fields.get("measure") == "share" else {"deviation": 1.0}
+        endpoint = Endpoint.from_dict(
+            {**fields, "power": {"difference": 1, "wanted": 0.5, "pairs": 2} | need}
+        )
+        for values, cell in cells:
+            numbers = measure(endpoint, cell, sorted(set(cell["seed"].tolist()))).numbers
+            for first, second in endpoint.compare:
+                gaps, shares = numbers[first] - numbers[second], numbers[[first, second]].mean()
+                row = {"endpoint": endpoint.name, **dict(zip(axes, values, strict=True))}
+                row |= {"first": first, "second": second, "difference": float(gaps.mean())}
+                share = float(shares.min()) if endpoint.measure == "share" else float("nan")
+                rows.append(row | {"deviation": float(gaps.std()), "share": share, "pairs": len(gaps)})
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def sequential_p(p_values: Sequence[float], fractions: Sequence[float]) -> float
         ArgumentError: for more p-values than looks, or values out of range.
 
     Source:
-        Derived from the definition: the bounds fall as the level grows.
+        Jennison and Turnbull (2000) for the idea; it needs bounds that fall as the level grows, as these do.
 
     >>> round(sequential_p([0.5, 0.02], [0.5, 1.0]), 3), sequential_p([0.02], [1.0])
     (0.02, 0.02)

@@ -181,3 +181,21 @@ def test_an_endpoint_may_look_at_some_rows_only(fields, results):
     assert found["difference"].tolist() == pytest.approx(expected["difference"].tolist(), rel=1e-12)
     with pytest.raises(ValueError, match="several rows of one run"):
         judging.judge(of_accuracy(fields), staged)
+
+
+def test_a_pilot_says_what_the_promises_need(fields, results):
+    endpoints = [{k: v for k, v in each.items() if k != "power"} for each in fields()["endpoints"]]
+    table = results(10, pairs=10, never=0.4)
+    found = judging.pilot_table(endpoints, table, ["depth"])
+    assert found["depth"].tolist() == [2, 4] * 3
+    for row in found.to_dict("records"):
+        if row["endpoint"] == "accuracy":
+            first, second = columns(table, row["depth"], "test_accuracy")
+            assert row["deviation"] == pytest.approx(np.std(first - second, ddof=1), rel=1e-12)
+            assert np.isnan(row["share"])
+        if row["endpoint"] == "share that starts":
+            first, _ = columns(table, row["depth"], "test_accuracy")
+            assert row["share"] == (first > 0.2).mean()
+    assert (found["pairs"] == 10).all()
+    one = table[table["depth"] == 4]
+    assert judging.pilot_table(endpoints, one)["deviation"].tolist() == found["deviation"][1::2].tolist()
