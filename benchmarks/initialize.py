@@ -72,6 +72,14 @@ def theirs(model):
                 nn.init.zeros_(module.bias)
 
 
+def their_orthogonal(model):
+    """The yardstick of schemes that draw orthogonal matrices: nearly all of their time is in the QR."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.orthogonal_(module.weight, generator=generator)
+
+
 def seconds(call, model):
     """Wall-clock and processor time."""
     wall, processor = time.perf_counter(), time.process_time()
@@ -120,7 +128,7 @@ def convolutional():
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"\nResNet-50, {parameters:.3g} parameters, batch normalization, a batch of 2 small images")
     batch = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    calls = {"torch's kaiming_normal_": theirs}
+    calls = {"torch's kaiming_normal_": theirs, "torch's orthogonal_": their_orthogonal}
     for name in schemes.names():
         try:
             by_scheme(name, batch)(model)

@@ -28,9 +28,11 @@ from fracrepro.theory.activations import (
 )
 from fracrepro.theory.depth import LogNormLaw, survival_probability
 from fracrepro.theory.expansion import expansion_variance
+from fracrepro.theory.finite_width import fourth_moment_ratio
 from fracrepro.theory.joint import GramChain
 from fracrepro.theory.layer import critical_variance, log_moments, moment, preserved_order
 from fracrepro.theory.limit import lyapunov_exponent, tail_index, tilted_log_mean
+from fracrepro.theory.residual import ResidualBlock
 from fracrepro.theory.simulate import required_draws, simulate_log_norms, simulate_tilted_log_norms
 from fracrepro.theory.spiking import SpikingChain
 from fracrepro.theory.stationary import StationaryLaw, square_moments
@@ -47,6 +49,7 @@ __all__ = [
     "LogNormLaw",
     "RReLU",
     "ReLU",
+    "ResidualBlock",
     "SpikingChain",
     "StabilityPlot",
     "StationaryLaw",
@@ -56,6 +59,7 @@ __all__ = [
     "critical_variance",
     "expansion_variance",
     "extreme_value_index",
+    "fourth_moment_ratio",
     "hill",
     "log_log_regression",
     "log_moments",

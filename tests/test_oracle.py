@@ -68,6 +68,31 @@ def test_transform_and_its_derivatives_are_means_over_slope_and_coordinate(activ
         assert close(oracle.transform(mp.mpf(t), activation, order), expected, 12)
 
 
+@pytest.mark.parametrize("t", ["1e-12", "0.3", "6", 2 + 3j])
+@pytest.mark.parametrize("activation", [LEAKY, RANDOM])
+def test_transforms_have_all_of_their_digits(activation, t):
+    """Quadrature over the slope in mpmath; the control is the transform in double precision."""
+    with mp.workdps(30):
+        t, rough = mp.mpmathify(t), []
+        for order, factor in enumerate((1, -1, 3)):
+
+            def mean(part, order=order):
+                def term(a):
+                    return a ** (2 * order) * (1 + 2 * a * a * t) ** (-order - mp.mpf(1) / 2)
+
+                if part.low == part.high:
+                    return term(part.low)
+                ends = mp.linspace(part.low, part.high, 5)
+                return mp.quad(term, ends) / (part.high - part.low)
+
+            expected = factor * sum(part.weight * mean(part) for part in oracle.pieces(activation))
+            found = oracle.transform(t, activation, order)
+            assert abs(found / expected - 1) < mp.mpf(10) ** -20
+            with mp.workdps(15):
+                rough.append(abs(oracle.transform(t, activation, order) / expected - 1))
+        assert max(rough) > mp.mpf(10) ** -20
+
+
 @pytest.mark.parametrize(
     ("name", "width", "weights"),
     [

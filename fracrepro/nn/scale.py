@@ -117,7 +117,7 @@ def orthogonal_gain(s: float, fan: float, width: int, activation: Activation) ->
         ArgumentError: for an argument outside these ranges.
 
     Source:
-        Ours, proved on page 13, isometry-thm-orthogonal.
+        Ours, derived on page 13, isometry-thm-orthogonal.
 
     >>> from fracrepro.theory.activations import Linear
     >>> orthogonal_gain(0.5, 64, 64, Linear())

@@ -13,6 +13,7 @@ An activation comes in as data, in one of three forms:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter, namedtuple
@@ -64,24 +65,44 @@ def transform(t: Any, activation: Any, derivative: int = 0) -> mpf:
     >>> float(transform(4, (1, 0)))   # ReLU: (1/3 + 1)/2
     0.6666666666666666
     """
+    return _transforms(t, pieces(activation), derivative + 1)[derivative]
+
+
+def _transforms(t: Any, parts: list[Piece], number: int) -> list[mpf]:
+    """The first `number` of ℓ(t), ℓ'(t), ℓ''(t), which share their roots."""
+    found = [mpf(0)] * number
+    for part in parts:
+        for j, value in enumerate(_one(t, part, number)):
+            found[j] += (1, -1, 3)[j] * part.weight * value
+    return found
+
+
+def _one(t: Any, part: Piece, number: int) -> list[mpf]:
+    """What one piece adds to ℓ, -ℓ' and ℓ''/3, without its weight."""
+    if part.low == part.high:
+        square = part.low * part.low
+        values = [1 / mp.sqrt(1 + 2 * square * t)]
+        ratio = square * values[0] ** 2
+        while len(values) < number:
+            values.append(values[-1] * ratio)
+        return values
     y = mp.sqrt(2 * t)
-
-    def one(part: Piece) -> mpf:
-        if part.low == part.high:
-            root = mp.sqrt(1 + (part.low * y) ** 2)
-            return part.low ** (2 * derivative) / root ** (2 * derivative + 1)
-        # The primitive starts with the power 2·derivative + 1 of y, below which its terms cancel.
-        with mp.extraprec(max(0, -(2 * derivative + 1) * mp.mag(y * max(map(abs, part[1:]))))):
-            rise = _primitive(part.high * y, derivative) - _primitive(part.low * y, derivative)
-            return rise / ((part.high - part.low) * y ** (2 * derivative + 1))
-
-    return (1, -1, 3)[derivative] * mp.fsum(part.weight * one(part) for part in pieces(activation))
+    # The primitive starts with the power 2j + 1 of y, below which its terms cancel.
+    with mp.extraprec(max(0, -(2 * number - 1) * mp.mag(y * max(map(abs, part[1:]))))):
+        high, low = (_primitives(bound * y, number) for bound in (part.high, part.low))
+        return [
+            (above - below) / ((part.high - part.low) * y ** (2 * j + 1))
+            for j, (above, below) in enumerate(zip(high, low, strict=True))
+        ]
 
 
-def _primitive(z: mpf, order: int) -> mpf:
-    """∫ z^(2j) (1 + z²)^(-j - 1/2) dz from 0, j the order."""
+def _primitives(z: mpf, number: int) -> list[mpf]:
+    """∫ z^(2j) (1 + z²)^(-j - 1/2) dz from 0, for j = 0, 1, … below `number`."""
     sine = z / mp.sqrt(1 + z * z)
-    return mp.asinh(z) - mp.fsum(sine ** (2 * j + 1) / (2 * j + 1) for j in range(order))
+    values = [mp.asinh(z)]
+    for j in range(number - 1):
+        values.append(values[-1] - sine ** (2 * j + 1) / (2 * j + 1))
+    return values
 
 
 def death(width: int, activation: Any) -> mpf:
@@ -131,12 +152,13 @@ def log_moments(width: int, activation: Any, *, weights: str = "gaussian", dps: 
     [0.057966, 0.411234]
     """
     with mp.workdps(max(dps, mp.mp.dps)):
-        dead = death(width, activation)
+        dead, parts = death(width, activation), pieces(activation)
         scale = width * mean_square(activation) / (1 - dead)
 
+        @functools.cache  # both integrals take it at the same points
         def gap(x: mpf) -> mpf:
             t = mp.exp(x)
-            return mp.exp(-t) - (transform(t / scale, activation) ** width - dead) / (1 - dead)
+            return mp.exp(-t) - (_transforms(t / scale, parts, 1)[0] ** width - dead) / (1 - dead)
 
         ends = _ends(2, _order(width, activation) / 2)
         first = mp.quad(gap, ends)
@@ -150,11 +172,12 @@ def _mellin(s: Any, width: int, activation: Any) -> tuple[mpf, Callable[[int], m
     q, order = mpf(s) / 2, _order(width, activation)
     if not -order < s < 4:
         raise ArgumentError(f"s = {s!r}: need a number in (-{order}, 4)")
-    scale = width * mean_square(activation)
+    scale, parts = width * mean_square(activation), pieces(activation)
 
+    @functools.cache  # the integrals of two powers take it at the same points
     def integrand(x: mpf) -> mpf:
         t = mp.exp(x) / scale
-        value, slope, curve = (transform(t, activation, j) for j in range(3))
+        value, slope, curve = _transforms(t, parts, 3)
         second = width * value ** (width - 2) * ((width - 1) * slope**2 + value * curve)
         return mp.exp((2 - q) * x) * second / scale**2
 
@@ -189,6 +212,16 @@ def chi_moment(s: Any, n: int) -> mpf:
     return mpf(2) ** (mp.mpmathify(s) / 2) * mp.gammaprod([half + mp.mpmathify(s) / 2], [half])
 
 
+def _chi_moments(s: Any, numbers: set[int]) -> dict[int, mpf]:
+    """E χ_n^s from the smallest n on: the next but one is (n + s)/n times as large."""
+    first = max(1, min(numbers, default=1))
+    found = {n: chi_moment(s, n) for n in (*numbers, first, first + 1) if n <= first + 1}
+    with mp.extraprec(10):  # a product of up to `width` rounded factors
+        for n in range(first, max(numbers, default=1) - 1):
+            found[n + 2] = found[n] * (n + mp.mpmathify(s)) / n
+    return found
+
+
 def mixture_moment(
     s: Any, width: int, activation: Any, *, weights: str = "gaussian", fewest: int = 1, dps: int = 30
 ) -> mpf:
@@ -205,11 +238,15 @@ def mixture_moment(
         large, small = _amplitudes(activation)
         ratio = 1 - (small[1] / large[1]) ** 2
 
-        def given(n: int, m: int) -> mpf:
-            return chi_moment(s, n + m) * mp.hyp2f1(-mp.mpmathify(s) / 2, mpf(m) / 2, mpf(n + m) / 2, ratio)
+        counts = [each for each in _counts(width, large[0], small[0]) if each[1] + each[2] >= fewest]
+        chi = _chi_moments(s, {n + m for _, n, m in counts})
 
-        counts = _counts(width, large[0], small[0])
-        total = mp.fsum(chance * given(n, m) for chance, n, m in counts if n + m >= fewest)
+        def given(n: int, m: int) -> mpf:
+            if not m:
+                return chi[n]
+            return chi[n + m] * mp.hyp2f1(-mp.mpmathify(s) / 2, mpf(m) / 2, mpf(n + m) / 2, ratio)
+
+        total = mp.fsum(chance * given(n, m) for chance, n, m in counts)
         return total * large[1] ** s / _law(weights).radius(s, width)
 
 

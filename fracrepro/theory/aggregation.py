@@ -161,7 +161,7 @@ def energy_preserving_variance(aggregation: ArrayLike, fan_in: float, activation
 
     Source:
         DeZoort and Hanin 2023 for the abstract's claim of a unique generalisation of He's variance; the
-        formula is our derivation, page 15, graph-thm-energy.
+        formula is derived on page 15, graph-thm-energy.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> energy_preserving_variance([[0.0, 1.0], [1.0, 0.0]], 50, ReLU())

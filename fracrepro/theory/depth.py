@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, overload
 
@@ -15,13 +15,14 @@ from scipy import special
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
-from fracrepro.theory.layer import check_layer, log_moments
-from fracrepro.theory.numerics.factor import factor
+from fracrepro.theory.layer import check_layer
+from fracrepro.theory.numerics.factor import Factor, factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.numerics.quantiles import Quantiles
-from fracrepro.theory.simulate import DEPTHS, check_rng
-from fracrepro.theory.weights import WIDTHS, WeightLaw
-from fracrepro.theory.weights import law as weight_law
+from fracrepro.theory.numerics.transforms import Group
+from fracrepro.theory.simulate import check_rng
+from fracrepro.theory.stack import DEPTHS, Layers, Variances, Widths
+from fracrepro.theory.weights import WIDTHS, WeightLaw, Weights
 
 # numerics.md: numerics-layer-cumulants
 _POINTS = 4001
@@ -29,6 +30,8 @@ _SPREAD, _SLOW_DECAY = 12.0, 45.0
 
 # Shevtsova (2011), the constant of the Berry-Esseen inequality for independent terms of one law.
 _BERRY_ESSEEN = 0.4748
+# Shevtsova (2010), for terms of different laws.
+_BERRY_ESSEEN_DIFFERENT = 0.56
 
 
 @overload
@@ -84,6 +87,8 @@ class LogNormLaw:
 
     A sum of k independent copies of log σ + log R given R > 0, inverted from its exact transform.
     It speaks scipy's language: cdf, sf, pdf, ppf, mean, var, rvs.
+    Layers may differ in width and variance; the transforms of all of them are then multiplied, and equal
+    numbers give the same law, bit for bit, as one number.
 
     With ``weights="orthogonal"`` all amplitudes of a layer may agree, which is a point mass of the law; where
     width and depth are too small for it to be negligible, or for the density to be smooth, the law is
@@ -91,13 +96,17 @@ class LogNormLaw:
 
     Args:
         depth: number of layers k, an integer from 1.
-        width: neurons a layer d, an integer from 1.
+        width: neurons a layer d, an integer from 1, or a sequence with one for each layer.
         activation: an activation.
-        variance: σ² > 0 of the weights; for orthogonal weights the squared gain.
+        variance: σ² > 0 of the weights, for orthogonal weights the squared gain; one number, or a sequence
+            with one for each layer.
         weights: "gaussian" or "orthogonal".
+        input_width: inputs of the network, an integer from 1; needed where orthogonal layers have several
+            widths, for else None stands for as many as the first layer has neurons.
 
     Raises:
-        ArgumentError: outside these ranges, and for linear orthogonal networks, whose norm is not random.
+        ArgumentError: outside these ranges, and for linear orthogonal networks, whose norm is not random
+            unless a layer has more inputs than neurons.
 
     Source:
         The abstract names the normal limit; the exact law is derived on page 05, thm-clt, and its evaluation
@@ -107,51 +116,61 @@ class LogNormLaw:
     >>> law = fr.LogNormLaw(1, 2, fr.Linear(), 1.0)   # R² is exponential with mean 2
     >>> bool(abs(law.cdf(0.0) - (1 - np.exp(-0.5))) < 1e-12)
     True
+    >>> fr.LogNormLaw(3, [64, 32, 16], fr.ReLU(), [2 / 64, 2 / 32, 2 / 16]).depth
+    3
     """
 
     def __init__(
         self,
         depth: int,
-        width: int,
+        width: Widths,
         activation: Activation,
-        variance: float,
+        variance: Variances,
         *,
         weights: WeightLaw = "gaussian",
+        input_width: int | None = None,
     ) -> None:
         """Check the arguments and compute mean and variance; the inversion waits for the first question."""
-        self.activation, law = check_layer(activation, weights), weight_law(weights)
-        self.depth = arguments.integer("depth", depth, DEPTHS)
-        self.width = arguments.integer("width", width, WIDTHS)
-        self.variance = arguments.real("variance", variance, "(0, inf)")
-        self.weights = weights
-        layer = factor(self.width, activation)
-        mean, var = log_moments(self.width, activation, weights=weights)
-        if var <= 0.0:
+        self.activation = check_layer(activation, weights)
+        layers = Layers(depth, width, variance, weights, input_width)
+        self.depth, self.width, self.variance = layers.depth, layers.width, layers.variance
+        self.weights, self.input_width = weights, layers.input_width
+        kinds = [(factor(kind.width, activation), kind, count) for kind, count in layers.groups()]
+        self._groups = _merged(Group(layer, kind.weights, count) for layer, kind, count in kinds)
+        self._mean = self._shift = self._log_alive = variance_sum = 0.0
+        for layer, kind, count in kinds:
+            mean, var = layer.log_moments(kind.weights)
+            log_mean_square = math.log(layer.mean) - layer.log_alive
+            log_mean_square -= math.log(kind.weights.divisor_mean(kind.width))
+            self._mean += count * (0.5 * math.log(kind.variance) + mean)
+            self._shift += 0.5 * count * (math.log(kind.variance) + log_mean_square)
+            self._log_alive += count * layer.log_alive
+            variance_sum += count * var
+        if variance_sum <= 0.0:
             raise ArgumentError(
                 f"weights = {weights!r} with activation = {activation!r} at width = {width!r}: "
                 "need a network whose norm is random"
             )
-        self._mean = self.depth * (0.5 * math.log(self.variance) + mean)
-        self._sd = math.sqrt(self.depth * var)
-        log_mean_square = math.log(layer.mean) - layer.log_alive - math.log(law.divisor_mean(self.width))
-        self._shift = 0.5 * self.depth * (math.log(self.variance) + log_mean_square)
-        self._log_alive = self.depth * layer.log_alive
-        self._law = SumLaw(layer, law, self.depth, self._sd)
+        self._sd = math.sqrt(variance_sum)
+        # Layers whose factor is not random shift the law and have no transform worth sampling.
+        random = [group for group in self._groups if group.layer.log_moments(group.weights)[1] > 0.0]
+        self._law = SumLaw(random, self._sd)
         self._quantiles = Quantiles(self._law, self._mean - self._shift, self._shift)
 
     def __repr__(self) -> str:
         """The call that makes this law."""
+        inputs = "" if self.input_width is None else f", input_width={self.input_width}"
         return (
             f"LogNormLaw({self.depth}, {self.width}, {self.activation!r}, {self.variance!r}, "
-            f"weights={self.weights!r})"
+            f"weights={self.weights!r}{inputs})"
         )
 
     def mean(self) -> float:
-        """Return the mean k λ."""
+        """Return the mean: k λ, or the sum of the layers' exponents."""
         return self._mean
 
     def var(self) -> float:
-        """Return the variance k Var[log R | R > 0]."""
+        """Return the variance, the sum of Var[log R | R > 0] over the layers."""
         return self._sd**2
 
     @overload
@@ -217,22 +236,28 @@ class LogNormLaw:
         Raises:
             ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.
         """
-        third, fourth = self._layer_moments[:2]
-        return self._mean, self._sd**2, self.depth * third, self.depth * fourth
+        third, fourth = (
+            math.fsum(count * moments[j] for count, moments in self._layer_moments) for j in range(2)
+        )
+        return self._mean, self._sd**2, third, fourth
 
     def berry_esseen_bound(self) -> float:
         """Return a bound of the largest difference between `cdf` and that of the normal limit.
 
-        It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival.
+        It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival, and for layers that
+        differ ``0.56 Σ E|ξ_l|³/(Σ Var ξ_l)^(3/2)``.
 
         Raises:
             ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.
 
         Source:
-            The constant 0.4748 is Shevtsova's (2011).
+            The constants are Shevtsova's, 0.4748 (2011) and 0.56 (2010).
         """
-        absolute_third = self._layer_moments[2]
-        return _BERRY_ESSEEN * absolute_third / (self._sd**3 / self.depth**1.5) / math.sqrt(self.depth)
+        if len(self._layer_moments) == 1:
+            absolute_third = self._layer_moments[0][1][2]
+            return _BERRY_ESSEEN * absolute_third / (self._sd**3 / self.depth**1.5) / math.sqrt(self.depth)
+        total = math.fsum(count * moments[2] for count, moments in self._layer_moments)
+        return _BERRY_ESSEEN_DIFFERENT * total / self._sd**3
 
     @overload
     def small_output_probability(self, eps: float) -> float: ...
@@ -283,17 +308,40 @@ class LogNormLaw:
         return self._quantiles.of_normal()
 
     @cached_property
-    def _layer_moments(self) -> tuple[float, float, float]:
-        """Third and fourth cumulant and third absolute moment of log R given survival, from its density."""
-        layer = factor(self.width, self.activation)
-        sd = self._sd / math.sqrt(self.depth)
-        law = SumLaw(layer, self._law.weights, 1, sd)
-        mean = (self._mean - self._shift) / self.depth
-        # Left of the mean the density decays at least like e^(order·x), right of it faster.
-        x = np.linspace(mean - _SPREAD * sd - _SLOW_DECAY / layer.order, mean + _SPREAD * sd, _POINTS)
-        mass = law.pdf(x) * (x[1] - x[0])
-        centred = x - mean
-        third, fourth, absolute = (
-            float(mass @ value) for value in (centred**3, centred**4, np.abs(centred) ** 3)
-        )
-        return third, fourth - 3.0 * sd**4, absolute
+    def _layer_moments(self) -> list[tuple[int, tuple[float, float, float]]]:
+        """Of each kind of layer: their number, and what `_moments_of_one` finds."""
+        if len(self._groups) == 1:
+            group = self._groups[0]
+            sd = self._sd / math.sqrt(self.depth)
+            return [(self.depth, _moments_of_one(group, sd, (self._mean - self._shift) / self.depth))]
+        return [(group.number, _moments_of_one(group, *_sd_and_mean(group))) for group in self._groups]
+
+
+def _merged(groups: Iterable[Group]) -> list[Group]:
+    """Groups of one law as one group, their variances aside."""
+    counts: dict[tuple[Factor, Weights], int] = {}
+    for layer, weights, count in groups:
+        counts[layer, weights] = counts.get((layer, weights), 0) + count
+    return [Group(layer, weights, count) for (layer, weights), count in counts.items()]
+
+
+def _sd_and_mean(group: Group) -> tuple[float, float]:
+    """Standard deviation of (1/2) log Y of a layer, and its mean."""
+    mean, variance = group.layer.log_moments(group.weights)
+    log_mean_square = math.log(group.layer.mean_square(group.weights)) - group.layer.log_alive
+    return math.sqrt(variance), mean - 0.5 * log_mean_square
+
+
+def _moments_of_one(group: Group, sd: float, mean: float) -> tuple[float, float, float]:
+    """Third and fourth cumulant and third absolute moment of log R given survival, from its density."""
+    if sd == 0.0:
+        return 0.0, 0.0, 0.0
+    law = SumLaw([group._replace(number=1)], sd)
+    # Left of the mean the density decays at least like e^(order·x), right of it faster.
+    x = np.linspace(mean - _SPREAD * sd - _SLOW_DECAY / group.layer.order, mean + _SPREAD * sd, _POINTS)
+    mass = law.pdf(x) * (x[1] - x[0])
+    centred = x - mean
+    third, fourth, absolute = (
+        float(mass @ value) for value in (centred**3, centred**4, np.abs(centred) ** 3)
+    )
+    return third, fourth - 3.0 * sd**4, absolute

@@ -90,13 +90,12 @@ def expansion_variance(
     expansion = arguments.choice(name, "derived" if value is None else value, EXPANSIONS)
     orders = arguments.reals("s", s, "[0, 2]")
     mean = activation.even_moment(1)
-    kappa = 3.0 * activation.even_moment(2) / mean**2 - 1.0
 
     def one_layer(values: np.ndarray, layer: Factor, law: Weights) -> np.ndarray:
         d = np.full_like(values, layer.width)
         if expansion == "published":
             return published_variance(name, values, d, activation, law)
-        excess = kappa - law.divisor_variance(d)
+        excess = activation.kappa - law.divisor_variance(d)
         return np.asarray((1.0 + (2.0 - values) * excess / (4.0 * d)) / law.mean_square(d, mean))
 
     return plain(by_layer(one_layer, orders, width, activation, weights, input_width))

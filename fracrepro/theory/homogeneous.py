@@ -79,6 +79,14 @@ class Activation(ABC):
         """E A^(2·order), so that E C = even_moment(1) and E C² = 3·even_moment(2)."""
         return math.fsum(part.weight * part.mean_power(2 * order) for part in self.live)
 
+    @property
+    def kappa(self) -> float:
+        """Var C/(E C)², which decides what a finite width does: 2 for linear layers, 5 for ReLU.
+
+        For a fixed slope a below zero (5 - 2a² + 5a⁴)/(1 + a²)².
+        """
+        return 3.0 * self.even_moment(2) / self.even_moment(1) ** 2 - 1.0
+
     def draw_slopes(self, z: ArrayLike, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return the slope at every coordinate, drawn where it is random.
 

@@ -51,8 +51,8 @@ class GramChain:
         ArgumentError: outside these ranges.
 
     Source:
-        Burkholz and Dubatovka (2019) claim the exact joint law in their abstract; this form of it is
-        Ours; page 12, thm-gram-chain.
+        Claimed in the abstract of Burkholz and Dubatovka (2019); this form of it is
+        derived on page 12, thm-gram-chain.
 
     >>> import fracrepro as fr
     >>> chain = fr.GramChain(64, fr.ReLU(), 2 / 64)
@@ -152,7 +152,7 @@ class GramChain:
             ArgumentError: for another `gram`.
 
         Source:
-            Ours; page 12, thm-gram-moments.
+            Derived on page 12, thm-gram-moments.
 
         >>> import fracrepro as fr
         >>> float(fr.GramChain(3, fr.Linear(), 2.0).mean([[5.0]])[0, 0])   # width times variance times 5
@@ -176,7 +176,7 @@ class GramChain:
             ArgumentError: for another `gram`.
 
         Source:
-            Ours; page 12, thm-gram-moments.
+            Derived on page 12, thm-gram-moments.
 
         >>> import fracrepro as fr
         >>> float(fr.GramChain(1, fr.ReLU(), 1.0).second_moments([[1.0]])[0, 0])   # E z⁴/2
@@ -205,7 +205,7 @@ class GramChain:
             ArgumentError: outside these ranges, and for a chain with an aggregation.
 
         Source:
-            Ours; page 12, thm-gram-moments.
+            Derived on page 12, thm-gram-moments.
 
         >>> import fracrepro as fr
         >>> fr.GramChain(8, fr.ReLU(), 2 / 8, 1.0).scalar_moments(2, 3.0)[:, 0].tolist()   # 9, plus 4 a layer
@@ -232,7 +232,7 @@ class GramChain:
             ArgumentError: outside these ranges, with biases and no norm, and for a chain with an aggregation.
 
         Source:
-            Cho and Saul (2009) for ReLU; Ours; page 12, thm-cosine.
+            Cho and Saul (2009) for ReLU; derived on page 12, thm-cosine.
 
         >>> import fracrepro as fr
         >>> round(fr.GramChain(64, fr.ReLU(), 2 / 64).cosine_map(0.0), 6)   # 1/π
@@ -260,7 +260,7 @@ class GramChain:
             ArgumentError: as `cosine_map`.
 
         Source:
-            Ours; page 12, thm-cosine.
+            Derived on page 12, thm-cosine.
 
         >>> import fracrepro as fr
         >>> mean, variance = fr.GramChain(100, fr.Linear(), 1.0).cosine_expansion(0.6)
@@ -298,7 +298,7 @@ class GramChain:
                 1e-30 that is not 0, and widths above 10⁶; and where one output always is zero.
 
         Source:
-            Ours; page 12, thm-cosine.
+            Derived on page 12, thm-cosine.
 
         >>> import fracrepro as fr
         >>> round(fr.GramChain(1, fr.ReLU(), 1.0).mean_cosine(0.5), 12)   # one unit alive: cosine 1

@@ -111,7 +111,7 @@ def mean_product(
         ArgumentError: outside these ranges.
 
     Source:
-        Ours; page 12, thm-gram-moments.
+        Derived on page 12, thm-gram-moments.
 
     >>> import fracrepro as fr
     >>> round(float(mean_product(fr.ReLU(), 0.0)) * 2 * math.pi, 12)

@@ -18,6 +18,7 @@ import numpy as np
 from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.activations import Activation
+from fracrepro.theory.joint import GramChain
 from fracrepro.theory.weights import WIDTHS
 
 # Draws an array of the shape from the generator; for weights with mean 0 and variance 1.
@@ -179,6 +180,53 @@ def backward(
             yield h, g
 
     return steps()
+
+
+def gram_matrices(
+    chain: GramChain, inputs: np.ndarray, n: int, depth: int, *, rng: np.random.Generator, law: Law = normal
+) -> np.ndarray:
+    """Return the Gram matrices of several inputs in `n` networks whose weights are all drawn.
+
+    What :meth:`fracrepro.GramChain.sample` replaces; every input has masks and slopes of its own.
+
+    Args:
+        chain: width, activation, variance, biases and aggregation of the networks.
+        inputs: of shape (m, dimension).
+        n: number of networks, from 1.
+        depth: number of layers, from 1.
+        rng: a numpy Generator.
+        law: draws the weights before they are multiplied by the standard deviation.
+
+    Returns:
+        An array of shape (n, depth + 1, m, m).
+
+    Raises:
+        ArgumentError: outside these ranges, and for a chain whose inputs share masks and slopes.
+
+    Source:
+        Derived on page 12, thm-gram-chain.
+
+    >>> import fracrepro as fr
+    >>> chain, rng = fr.GramChain(5, fr.ReLU(), 0.4, 0.1), np.random.default_rng(0)
+    >>> gram_matrices(chain, np.eye(2), 3, 4, rng=rng).shape
+    (3, 5, 2, 2)
+    """
+    x = arguments.reals("inputs", inputs, "(-inf, inf)")
+    if x.ndim != 2 or x.size == 0:
+        raise ArgumentError(f"inputs has shape {x.shape}: need (m, dimension)")
+    if chain.shared:
+        raise ArgumentError(f"chain = {chain!r}: need inputs with masks and slopes of their own")
+    n, depth = (arguments.integer(name, v, WIDTHS) for name, v in (("n", n), ("depth", depth)))
+    arguments.generator("rng", rng)
+    mixing = np.eye(len(x)) if chain.aggregation is None else chain.aggregation
+    x = np.broadcast_to(x, (n, *x.shape))
+    result = [x @ x.mT]
+    for _ in range(depth):
+        weights = math.sqrt(chain.variance) * law(rng, (n, x.shape[-1], chain.width))
+        biases = chain.bias_std * normal(rng, (n, 1, chain.width))
+        x = chain.activation.apply(mixing @ x @ weights + biases, rng)
+        result.append(x @ x.mT)
+    return np.stack(result, axis=1)
 
 
 def dropout(p: float) -> Law:

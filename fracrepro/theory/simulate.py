@@ -126,7 +126,7 @@ def stream_log_norms(
     runs = [Run(made[layer], layer, count) for layer, count in layers.runs]
 
     def blocks() -> Iterator[np.ndarray]:
-        for size in _block_sizes(n, layers.depth):
+        for size in block_sizes(n, layers.depth):
             if bias_std:
                 yield _with_bias(size, runs, bias_std, rng)
             else:
@@ -177,11 +177,12 @@ def simulate_tilted_log_norms(
     >>> bool(np.allclose(2 * x + log_weight, 0))   # Kaiming: E r_k² = 1, exactly, from every single draw
     True
     """
-    n, depth, sigma2 = _check_draws(n, depth, variance, rng)
+    n, depth = check_draws(n, depth, rng)
+    sigma2 = arguments.real("variance", variance, _POSITIVE)
     s = arguments.real("s", s, "[0, 100]")
     sampler = _sampler(width, activation, weights, tilt=s)
     runs = [Run(sampler, Layer(sampler.width, sampler.weights, sigma2), depth)]
-    log_norms = np.concatenate([_without_bias(size, runs, rng) for size in _block_sizes(n, depth)])
+    log_norms = np.concatenate([_without_bias(size, runs, rng) for size in block_sizes(n, depth)])
     rate = s / 2.0 * math.log(sigma2) + log_moment(s, width, activation, weights)
     return log_norms, rate * np.arange(depth + 1) - s * log_norms
 
@@ -235,14 +236,10 @@ def required_draws(
     return math.ceil(Decimal(log_ratio).exp() / Decimal(error) ** 2)
 
 
-def _check_draws(n: int, depth: int, variance: float, rng: object) -> tuple[int, int, float]:
-    """Check what all draws share, the layer aside."""
+def check_draws(n: int, depth: int, rng: object) -> tuple[int, int]:
+    """Check what all draws share, the layers aside."""
     check_rng(rng)
-    return (
-        arguments.integer("n", n, _COUNTS),
-        arguments.integer("depth", depth, DEPTHS),
-        arguments.real("variance", variance, _POSITIVE),
-    )
+    return arguments.integer("n", n, _COUNTS), arguments.integer("depth", depth, DEPTHS)
 
 
 def _sampler(width: int, activation: Activation, weights: WeightLaw, tilt: float = 0.0) -> FactorSampler:
@@ -253,7 +250,7 @@ def _sampler(width: int, activation: Activation, weights: WeightLaw, tilt: float
     )
 
 
-def _block_sizes(n: int, depth: int) -> Iterator[int]:
+def block_sizes(n: int, depth: int) -> Iterator[int]:
     """Networks drawn at once, fixed, so that a seed gives the same bits however the result is consumed."""
     rows = max(1, _BLOCK // depth)
     return (min(rows, n - start) for start in range(0, n, rows))

@@ -14,6 +14,7 @@ _TERMS = 18
 # numerics.md: numerics-stirling
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _STIRLING_FROM = 11.0
+_FAR_FROM_ZERO = 40.0
 
 
 def log1p_minus(y: np.ndarray) -> np.ndarray:
@@ -69,6 +70,39 @@ def log_gamma_slope(b: np.ndarray | float, q: np.ndarray) -> np.ndarray:
     b, q = np.asarray(b, dtype=float), np.asarray(q)
     result: np.ndarray = special.log1p(q / b) + log_gamma_ratio(b + q, np.zeros(()))
     return result
+
+
+def log_gamma_difference(x: np.ndarray | complex, w: np.ndarray | complex) -> np.ndarray:
+    """log Γ(x) - log Γ(x - w), of any complex x and w that broadcast; x far out loses no digits.
+
+    At a pole of Γ(x) it is inf, at one of Γ(x - w) alone -inf.
+
+    Where |x| is large against |w|, by Stirling's series: with y = -w/x the leading terms are
+    w log(x (1 + y)) - x (log(1 + y) - y) + log(1 + y)/2.
+    """
+    x, w = np.broadcast_arrays(np.asarray(x, dtype=complex), np.asarray(w, dtype=complex))
+    result = np.empty(x.shape, dtype=complex)
+    # Stirling's series holds off the negative axis.
+    far = (np.abs(x) > _FAR_FROM_ZERO + 2.0 * np.abs(w)) & (
+        (x.real > 0.0) | (np.abs(x.imag) > _FAR_FROM_ZERO)
+    )
+    with np.errstate(invalid="ignore"):
+        result[~far] = special.loggamma(x[~far]) - special.loggamma(x[~far] - w[~far])
+    top, below, y = x[far], x[far] - w[far], -w[far] / x[far]
+    log_ratio = special.log1p(y)
+    value = w[far] * (np.log(top) + log_ratio) - top * log1p_minus(y) + 0.5 * log_ratio
+    for j, c in enumerate(_STIRLING):
+        value += c * (top ** (-2.0 * j - 1.0) - below ** (-2.0 * j - 1.0))
+    result[far] = value
+    result[_is_pole(x - w)] = -np.inf
+    result[_is_pole(x)] = np.inf
+    return result
+
+
+def _is_pole(z: np.ndarray) -> np.ndarray:
+    """Where the gamma function has a pole: at 0, -1, -2, …"""
+    found: np.ndarray = (z.imag == 0.0) & (z.real <= 0.0) & (z.real == np.floor(z.real))
+    return found
 
 
 def _log1p_over(q: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from fracrepro import arguments
 from fracrepro.errors import ArgumentError
 from fracrepro.theory.arrays import plain
 
-__all__ = ["FixedPoint", "SpikingChain", "rate_preserving_variance", "spike_probability"]
+__all__ = ["FixedPoint", "SpikingChain", "rate_preserving_variance", "simulate_spikes", "spike_probability"]
 
 # The matrix of the chain has (width + 1)² entries; above this one does not fit a laptop.
 _WIDTHS = "[1, 5000]"
@@ -72,7 +73,7 @@ def rate_preserving_variance(threshold: float, fan_in: float) -> float:
         ArgumentError: outside these ranges.
 
     Source:
-        Micheli et al. 2024, as others report the rule; the mean of the variance is our derivation, page 15,
+        Micheli et al. 2024, as others report the rule; the mean of the variance is derived on page 15,
         spiking-thm-chain.
 
     >>> rate_preserving_variance(0.0, 50)
@@ -102,7 +103,7 @@ class SpikingChain:
         ArgumentError: outside these ranges.
 
     Source:
-        The rule is that of Micheli et al. 2024; the chain is our derivation, page 15, spiking-thm-chain.
+        The rule is that of Micheli et al. 2024; the chain is derived on page 15, spiking-thm-chain.
 
     >>> chain = SpikingChain(2, 0.0)           # each unit spikes with probability 1/2 until none does
     >>> chain.silent_probability(1, 2), chain.silent_probability(2, 2)
@@ -144,7 +145,7 @@ class SpikingChain:
             ArgumentError: outside these ranges.
 
         Source:
-            Our derivation, page 15, spiking-thm-chain.
+            Derived on page 15, spiking-thm-chain.
 
         >>> SpikingChain(3, 0.0).silent_probability([0, 1], 1).tolist()
         [0.0, 0.125]
@@ -158,7 +159,7 @@ class SpikingChain:
             ArgumentError: outside the ranges there.
 
         Source:
-            Our derivation, page 15, spiking-thm-chain.
+            Derived on page 15, spiking-thm-chain.
 
         >>> SpikingChain(2, 0.0).mean_rate(2, 2)   # 1/2 of the three quarters that are not silent
         0.375
@@ -176,7 +177,7 @@ class SpikingChain:
             ArgumentError: outside these ranges.
 
         Source:
-            Our derivation, page 15, spiking-thm-chain.
+            Derived on page 15, spiking-thm-chain.
 
         >>> SpikingChain(2, 0.0).distribution(1, 2).tolist()
         [0.25, 0.5, 0.25]
@@ -200,7 +201,7 @@ class SpikingChain:
         Under the rule, c = 1/Q(θ), one of the two is x = θ, the stable one if θ < θ_c.
 
         Source:
-            Our derivation, page 15, spiking-thm-stability.
+            Derived on page 15, spiking-thm-stability.
 
         >>> [(round(rate, 4), stable) for rate, _, stable in SpikingChain(100, 1.0).fixed_points()]
         [(0.0, True), (0.0816, False), (0.1587, True)]
@@ -238,12 +239,55 @@ class SpikingChain:
         try:
             shape = np.broadcast_shapes(depths.shape, chosen.shape)
         except ValueError:
-            raise ArgumentError(
-                f"active has shape {chosen.shape}: need one that broadcasts with depth, {depths.shape}"
-            ) from None
+            need = f"need one that broadcasts with depth, {depths.shape}"
+            raise ArgumentError(f"active has shape {chosen.shape}: {need}") from None
         chosen = np.broadcast_to(chosen, shape)[..., None]
         means = np.broadcast_to(means, (*shape, self.width + 1))
         return plain(np.take_along_axis(means, chosen, axis=-1)[..., 0])
+
+
+def simulate_spikes(
+    draws: int,
+    depth: int,
+    width: int,
+    threshold: float,
+    variance: float | None = None,
+    *,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the spikes of networks with real weights, driven by currents N(0, 1): what the chain replaces.
+
+    Args:
+        draws: networks, from 1.
+        depth: layers behind the first one, from 0.
+        width: as in :class:`SpikingChain`.
+        threshold: as there.
+        variance: as there.
+        rng: a numpy Generator.
+
+    Returns:
+        Integers of shape (draws, depth + 1); index 0 of the second axis is the layer that the currents drive.
+
+    Raises:
+        ArgumentError: outside these ranges.
+
+    >>> simulate_spikes(5, 3, 8, 0.5, rng=np.random.default_rng(0)).shape
+    (5, 4)
+    """
+    draws = arguments.integer("draws", draws, "[1, inf)")
+    depth = arguments.integer("depth", depth, _DEPTHS)
+    chain = SpikingChain(width, threshold, variance)
+    rng, sd = arguments.generator("rng", rng), math.sqrt(chain.variance)
+    counts = np.zeros((draws, depth + 1), dtype=int)
+    for row in counts:
+        spikes = rng.standard_normal(chain.width) > chain.threshold
+        row[0] = spikes.sum()
+        for k in range(1, depth + 1):
+            # A silent unit's weights count for nothing, so those of spikes alone are drawn.
+            currents = sd * rng.standard_normal((chain.width, row[k - 1])).sum(axis=1)
+            spikes = currents > chain.threshold
+            row[k] = spikes.sum()
+    return counts
 
 
 def _at(depths: np.ndarray, start: np.ndarray, step: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -270,10 +314,7 @@ def _binomial_rows(n: int, x: np.ndarray) -> np.ndarray:
 
 def _choose(n: int) -> list[int]:
     """Row n of Pascal's triangle, exactly."""
-    row = [1]
-    for k in range(n):
-        row.append(row[-1] * (n - k) // (k + 1))
-    return row
+    return list(accumulate(range(n), lambda count, k: count * (n - k) // (k + 1), initial=1))
 
 
 def _log_level(x: float) -> float:

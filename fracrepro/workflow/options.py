@@ -26,6 +26,13 @@ def _schemes() -> tuple[str, ...]:
     return schemes.names()
 
 
+def _dense_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+
+    kinds = {name: schemes.get(name) for name in schemes.names()}
+    return tuple(name for name, kind in kinds.items() if "dense" in kind.families and not kind.needs_data)
+
+
 def _normal_schemes() -> tuple[str, ...]:
     from fracrepro.nn import schemes
     from fracrepro.nn.schemes.base import NormalScheme
@@ -38,6 +45,18 @@ def _trainable_schemes() -> tuple[str, ...]:
     from fracrepro.nn.training.start import startable
 
     return startable()
+
+
+def _residual_schemes() -> tuple[str, ...]:
+    from fracrepro.nn import schemes
+
+    families = {name: schemes.get(name).families for name in schemes.names()}
+    layered = {"dense", "conv"}
+    return tuple(
+        name
+        for name, each in families.items()
+        if "residual" in each and ("dense" in each or not layered & set(each))
+    )
 
 
 def _formulas() -> tuple[str, ...]:
@@ -68,8 +87,10 @@ SETS: dict[str, Callable[[], tuple[str, ...]]] = {
     "activations": _activations,
     "fixed_activations": lambda: _activations(fixed_slopes=True),
     "schemes": _schemes,
+    "dense_schemes": _dense_schemes,  # those that fill fully connected layers and need no data
     "normal_schemes": _normal_schemes,  # those that differ by one factor a dense layer
     "trainable_schemes": _trainable_schemes,  # those that can start the networks of the trainings
+    "residual_schemes": _residual_schemes,  # those that start fully connected residual networks
     "formulas": _formulas,
     "datasets": _datasets,
     "downloads": _downloads,

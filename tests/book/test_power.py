@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = yaml.safe_load((ROOT / "book" / "claims.yml").read_text())
-ATTEMPTED = [row for row in ROWS if row["verdict"] != "not attempted"]
+ATTEMPTED = [row for row in ROWS if "evidence" in row]
 
 STATISTICAL = re.compile(r"\btests? at\b|\bfalse[- ]alarm\b", re.IGNORECASE)
 # Not a power tail, a power law, or a power of depth.

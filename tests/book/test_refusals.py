@@ -24,6 +24,7 @@ WRONG = {
     "08_backward": ["width=0", "depth=1", "s=2.1", "outputs=0", "activation=tanh", "activation=rrelu"],
     "09_mnist": ["runs=0", "gpu=falsch", "schemes=[fractional, orthonormal]", "dataset=imagenet"],
     "10_cifar10": ["dataset=mnist"],
+    "13_isometry": ["half=3", "depth=9", "slope=-1", "s=2.1", "compared=[he]", "compared=[]"],
     "11_gradient_tails": ["batch_sizes=[]", "batch_sizes=[0]", "layer=20"],
 }
 

@@ -3,8 +3,10 @@ that nothing of the model changes.
 """
 
 import copy
+import doctest
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -206,6 +208,20 @@ def test_frozen_layers_and_recurrent_ones_and_embeddings():
     assert not model.embedding.weight.requires_grad
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_signal_of_a_spiking_layer_is_its_spikes(steps):
+    model = networks.spiking([40, 30, 5], 0.5, steps=steps)
+    spikes = (torch.rand(6, 40, generator=seeded(1)) < 0.5).float()
+    initialize_(model, "spiking", batch=spikes, generator=seeded(0))
+    report = diagnose(model, spikes)
+    first = report[report["layer"].str.contains("dense0")].iloc[0]
+    assert first["kind"] == "linear"
+    counts = np.exp(2 * first["log_norm"])  # of ones, in the mean of the logarithm
+    assert 1 <= counts <= 30
+    assert 0 < first["dead"] < 1
+    assert np.isfinite(first["gradient_log_norm"])  # of the surrogate
+
+
 def state(model):
     return {
         "modes": [module.training for module in model.modules()],
@@ -399,6 +415,13 @@ def test_dropout_in_training_is_part_of_signal_and_law():
     assert training["expected"][0] > evaluation["expected"][0] - 0.2
     wide = conditional_log_moments(64, fr.Dropout(fr.ReLU(), 0.5), 64 * 64)
     assert training["expected_sd"][0] == pytest.approx(math.sqrt(wide[1]), rel=1e-12)
+
+
+def test_the_examples_of_the_page_are_true():
+    page = Path(__file__).resolve().parents[2] / "book" / "diagnose.md"
+    outcome = doctest.testfile(str(page), module_relative=False)
+    assert outcome.attempted > 5
+    assert outcome.failed == 0
 
 
 # The figure.

@@ -79,7 +79,8 @@ CALLS = {
     "function": lambda m, x: m.b(torch.tanh(m.a(x))),
     "matrix": lambda m, x: m.b(torch.eye(2) @ m.a(x)),
     "move": lambda m, x: m.b(m.a(x).flip(1)),
-    "average": lambda m, x: m.b(m.a(x) - m.a(x).mean(1, keepdim=True)),
+    "average": lambda m, x: m.b(m.a(x[:, None]).mean(2, keepdim=True).expand(-1, -1, 8)),
+    "pool": lambda m, x: m.b(m.a(x).mean(1, keepdim=True).expand(-1, 8)),
 }
 
 

@@ -182,6 +182,8 @@ def test_nobody_types_a_list_of_schemes_outside_the_registry():
 
 # These pages report the comparisons of a recorded protocol, one value for each of its schemes.
 RECORDED = {"09_mnist.ipynb", "10_cifar10.ipynb", "17_related_theory.ipynb"}
+# These are about schemes that they name: a claim of LSUV's paper is judged beside Kaiming's scheme.
+NAMED = {"16_diagnosis.ipynb"}
 
 
 def test_no_notebook_types_a_list_of_schemes_but_as_a_default():
@@ -193,7 +195,7 @@ def test_no_notebook_types_a_list_of_schemes_but_as_a_default():
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
         if list(typed_by_hand("".join(line for line in cell["source"] if not line.startswith("%"))))
     }
-    assert found <= RECORDED
+    assert found <= RECORDED | NAMED
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ RELU, LEAKY = fr.ReLU(), fr.LeakyReLU(0.2)
 RNG = np.random.default_rng(0)
 NAN, INF = float("nan"), float("inf")
 LAW = fr.LogNormLaw(3, 8, RELU, 0.25)
+BLOCK = fr.ResidualBlock(8, 8, RELU, 0.1, (0.1, 0.1))
 
 BAD_WIDTHS = [0, -1, 1.5, True, "64", NAN]
 WITH_WIDTH = {
@@ -36,6 +37,7 @@ WITH_WIDTH = {
     "tilted_log_mean": lambda d: fr.tilted_log_mean(1, 0.1, d, RELU),
     "StationaryLaw": lambda d: fr.StationaryLaw(d, RELU, 0.1, 0.1),
     "square_moments": lambda d: fr.square_moments(2, d, RELU, 0.1, 0.1),
+    "ResidualBlock": lambda d: fr.ResidualBlock(d, 8, RELU, 0.1, (0.1, 0.1)),
 }
 BAD_VARIANCES = [0, -1.0, NAN, INF, "1"]
 WITH_VARIANCE = {
@@ -51,6 +53,25 @@ WITH_VARIANCE = {
 }
 OTHERS = [
     ("s", -1.0, lambda: fr.moment(-1.0, 8, RELU)),
+    ("hidden", 0, lambda: fr.ResidualBlock(8, 0, RELU, 0.1, (0.1, 0.1))),
+    ("activation", "relu", lambda: fr.ResidualBlock(8, 8, "relu", 0.1, (0.1, 0.1))),
+    ("alpha", NAN, lambda: fr.ResidualBlock(8, 8, RELU, NAN, (0.1, 0.1))),
+    ("variances", 0.0, lambda: fr.ResidualBlock(8, 8, RELU, 0.1, (0.1, 0.0))),
+    ("variances", (0.1,), lambda: fr.ResidualBlock(8, 8, RELU, 0.1, (0.1,))),
+    ("skip", INF, lambda: fr.ResidualBlock(8, 8, RELU, 0.1, (0.1, 0.1), INF)),
+    ("skip", 0.0, lambda: fr.ResidualBlock(8, 8, RELU, 0.0, (0.1, 0.1), 0.0)),
+    ("s", -8.0, lambda: BLOCK.moment(-8.0)),
+    ("widths", 8, lambda: fr.fourth_moment_ratio(8, RELU)),
+    ("widths", [], lambda: fr.fourth_moment_ratio([], RELU)),
+    ("width", 0, lambda: fr.fourth_moment_ratio([8, 0], RELU)),
+    ("widths", None, lambda: fr.fourth_moment_ratio([1] * 1000, RELU)),
+    ("s", 101, lambda: BLOCK.moment(101)),
+    ("s", 2.5, lambda: BLOCK.critical_skip(2.5)),
+    ("alpha", 100.0, lambda: BLOCK.critical_skip(1, 100.0)),
+    ("skip", 1.5, lambda: BLOCK.critical_alpha(1, 1.5)),
+    ("n", 0, lambda: BLOCK.simulate_log_norms(0, 1, rng=RNG)),
+    ("depth", 0, lambda: BLOCK.simulate_log_norms(1, 0, rng=RNG)),
+    ("rng", 0, lambda: BLOCK.simulate_log_norms(1, 1, rng=0)),
     ("s", -8, lambda: fr.moment(-8, 8, LEAKY)),
     ("s", NAN, lambda: fr.moment(NAN, 8, LEAKY)),
     ("s", 2.5, lambda: fr.critical_variance(2.5, 8, RELU)),

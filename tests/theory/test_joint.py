@@ -15,6 +15,7 @@ import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.oracle import pairs
 from fracrepro.stats import mean_test
+from fracrepro.theory import passes
 from fracrepro.theory.kernels import POWERS, angles, cone_integral, mean_product
 from fracrepro.theory.numerics import gram as sampling
 
@@ -288,6 +289,18 @@ def test_a_graph_network_against_the_chain():
     assert min(same_law(omitted, full)) < LEVEL
 
 
+@pytest.mark.parametrize("activation", [RELU, DROPOUT], ids=repr)
+def test_the_passes_of_the_library_are_those_of_this_file(activation):
+    """The same draws in the same order, to rounding; a control of another seed differs."""
+    x, mixing = inputs_of(3, 4), np.eye(3) + 0.5 * np.eye(3, k=1)
+    chain = fr.GramChain(5, activation, 0.3, 0.2, aggregation=mixing)
+    ours = passes.gram_matrices(chain, x, 50, 3, rng=np.random.default_rng(4))
+    assert ours.shape == (50, 4, 3, 3)
+    assert np.allclose(ours[:, 0], x @ x.T)
+    assert np.allclose(ours[:, -1], networks(50, 3, x, chain, seed=4), rtol=1e-12)
+    assert not np.allclose(ours[:, -1], networks(50, 3, x, chain, seed=5), rtol=0.1)
+
+
 def test_an_aggregation_of_one_input_is_a_factor():
     chain = fr.GramChain(5, RELU, 0.3, 0.2, aggregation=[[-2.0]])
     same = fr.GramChain(5, RELU, 1.2, 0.2)
@@ -462,6 +475,7 @@ def test_what_the_chain_says_of_itself():
 
 CHAIN = fr.GramChain(4, RELU, 0.5)
 BIASED = fr.GramChain(4, RELU, 0.5, 0.1)
+SHARED = fr.GramChain(4, RELU, 0.5, shared=True)
 MIXED = fr.GramChain(4, RELU, 0.5, aggregation=np.eye(3))
 RNG = np.random.default_rng(0)
 
@@ -498,6 +512,10 @@ RNG = np.random.default_rng(0)
         ("activation", lambda: fr.GramChain(4, fr.LeakyReLU(1e-40), 0.5).mean_cosine(0.5)),
         ("width", lambda: fr.GramChain(10**7, RELU, 0.5).mean_cosine(0.5)),
         ("cosine", lambda: fr.GramChain(1, RELU, 0.5).mean_cosine(-1.0)),
+        ("inputs", lambda: passes.gram_matrices(CHAIN, [1.0], 2, 1, rng=RNG)),
+        ("depth", lambda: passes.gram_matrices(CHAIN, np.eye(2), 2, 0, rng=RNG)),
+        ("rng", lambda: passes.gram_matrices(CHAIN, np.eye(2), 2, 1, rng=0)),
+        ("shared", lambda: passes.gram_matrices(SHARED, np.eye(2), 2, 1, rng=RNG)),
         ("powers", lambda: mean_product(RELU, 0.5, (5, 1))),
         ("cosine", lambda: mean_product(RELU, -1.5)),
     ],

@@ -11,7 +11,7 @@ from scipy import stats
 
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.spiking import rate_preserving_variance, spike_probability
+from fracrepro.theory.spiking import rate_preserving_variance, simulate_spikes, spike_probability
 
 CRITICAL = fr.SpikingChain.critical_threshold
 
@@ -126,6 +126,25 @@ def simulate(networks, width, threshold, std, depth, rng):
             spikes = (std * rng.standard_normal((width, width)) @ spikes > threshold).astype(float)
         counts[i] = spikes.sum()
     return counts
+
+
+def test_the_simulation_of_the_library_draws_the_same_law():
+    # 3000 networks, silence and mean at the last layer within 4 standard errors (false alarm rate 1.3e-4).
+    n, theta, depth, draws = 20, 0.9, 4, 3000
+    counts = simulate_spikes(draws, depth, n, theta, rng=np.random.default_rng(22))
+    again = simulate_spikes(draws, depth, n, theta, rng=np.random.default_rng(22))
+    assert (counts == again).all()
+    chain = fr.SpikingChain(n, theta)
+    for layer in (0, depth):
+        law, values = chain.distribution(layer), np.arange(n + 1)
+        sd = math.sqrt(law @ values**2 - (law @ values) ** 2)
+        assert abs(counts[:, layer].mean() - law @ values) < 4 * sd / math.sqrt(draws)
+    silent = chain.silent_probability(depth)
+    error = math.sqrt(silent * (1 - silent) / draws)
+    assert abs((counts[:, depth] == 0).mean() - silent) < 4 * error
+    assert (
+        abs((counts[:, depth] == 0).mean() - chain.silent_probability(depth - 2)) > 4 * error
+    )  # the control
 
 
 def test_full_networks_follow_the_chain_and_ten_percent_more_variance_is_seen():

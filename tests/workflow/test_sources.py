@@ -15,7 +15,7 @@ from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 from .conftest import code, notebook
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "02_moment_preservation"
+PAGE = "07_dropout"  # one of the cheapest
 TOY = notebook(
     code("width: int = 8  # neurons, in [1, 64]", "parameters"),
     code(
@@ -107,7 +107,7 @@ class Copy:
         folder.mkdir(parents=True)
         (folder / "01_toy.ipynb").write_text(TOY)
         shutil.copy(ROOT / "notebooks" / f"{PAGE}.ipynb", folder)
-        (folder / "profiles.yml").write_text(f"quick:\n  {PAGE}: {{networks: 500, depth: 3}}\n")
+        (folder / "profiles.yml").write_text(f"quick:\n  {PAGE}: {{networks: 1000, depth: 3}}\n")
         self.environment = os.environ | {
             "PYTHONPATH": str(root),
             ENVIRONMENT_VARIABLE: str(root / "project"),

@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 from fracrepro.arguments import integer, real, reals
 from fracrepro.errors import ArgumentError
 
-__all__ = ["STEP", "Network", "autograd_slopes", "labels", "slope_changes", "slopes", "train"]
+__all__ = ["STEP", "Shallow", "autograd_slopes", "labels", "slope_changes", "slopes", "train"]
 
 #: The step of gradient descent times the squared norm of the parameters.
 STEP = 10.0
 
 
-class Network(NamedTuple):
-    """Parameters, each of shape (neurons,).
+class Shallow(NamedTuple):
+    """A network with one hidden layer on a line: parameters, each of shape (neurons,).
 
     Attributes:
         w: input weights.
@@ -46,13 +46,13 @@ def labels(points: ArrayLike, cuts: Sequence[float]) -> np.ndarray:
     return np.where(crossed.sum(axis=1) % 2, -1.0, 1.0)
 
 
-def slopes(network: Network, places: ArrayLike) -> np.ndarray:
+def slopes(network: Shallow, places: ArrayLike) -> np.ndarray:
     """Return the slope at each place: that far to the left, plus the changes at the kinks on the way.
 
     Source:
         derived on page 17, thm-related-regions.
 
-    >>> bent = Network(np.array([1.0, -1.0]), np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> bent = Shallow(np.array([1.0, -1.0]), np.array([0.0, 1.0]), np.array([1.0, 2.0]))
     >>> slopes(bent, [-1, 0.5, 2]).tolist()
     [-2.0, -1.0, 1.0]
     """
@@ -62,7 +62,7 @@ def slopes(network: Network, places: ArrayLike) -> np.ndarray:
     return leftmost + passed @ (a * np.abs(w))
 
 
-def autograd_slopes(network: Network, places: ArrayLike) -> np.ndarray:
+def autograd_slopes(network: Shallow, places: ArrayLike) -> np.ndarray:
     """Return the same slopes from torch's derivatives of the network."""
     import torch
 
@@ -73,7 +73,7 @@ def autograd_slopes(network: Network, places: ArrayLike) -> np.ndarray:
     return x.grad.numpy()
 
 
-def slope_changes(network: Network, points: ArrayLike, share: float = 0.01) -> int:
+def slope_changes(network: Shallow, points: ArrayLike, share: float = 0.01) -> int:
     """Return how many gaps between neighbouring points hold more than a share of all changes of slope.
 
     The changes in one gap are added before they are counted: the data see only their sum.
@@ -104,7 +104,7 @@ def train(
     steps: int,
     seeds: Sequence[int],
     every: int = 1000,
-) -> tuple[list[Network], pd.DataFrame]:
+) -> tuple[list[Shallow], pd.DataFrame]:
     """Train networks by gradient descent on the logarithm of the logistic loss, which only changes time.
 
     The step is :data:`STEP` over the squared norm of the parameters: directions move alike at every norm.
@@ -135,7 +135,7 @@ def train(
         after = np.maximum(before, 0)
         margin = y * np.matmul(a[:, None, :], after)[:, 0]
         if k % every == 0 or k == steps:
-            each = [Network(*layers) for layers in zip(w, b, a, strict=True)]
+            each = [Shallow(*layers) for layers in zip(w, b, a, strict=True)]
             right = np.mean(margin > 0, axis=1)
             rows += [(s, k, slope_changes(each[i], x), right[i]) for i, s in enumerate(seeds)]
         if k < steps:
@@ -146,6 +146,6 @@ def train(
             inner = (before > 0) * pull[:, None, :]
             gradient = a * (inner @ x), a * inner.sum(axis=2), np.matmul(after, pull[:, :, None])[:, :, 0]
             w, b, a = (old - step * g for old, g in zip((w, b, a), gradient, strict=True))
-    return [Network(*layers) for layers in zip(w, b, a, strict=True)], pd.DataFrame(
+    return [Shallow(*layers) for layers in zip(w, b, a, strict=True)], pd.DataFrame(
         rows, columns=["seed", "step", "changes", "right"]
     )

@@ -65,7 +65,8 @@ def hessian_norms(
             without a gradient, a model without parameters that learn.
 
     Source:
-        Ours; the norm of the Hessian as a diagnosis is due to Skorski, Temperoni and Theobald 2020.
+        Ours; the norm of the Hessian as a diagnosis is due to Skorski, Temperoni and Theobald 2020. What a
+        block is for one sample is derived on page 16, thm-diagnosis-block.
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> half_square = lambda output: 0.5 * output.square().sum()   # H = x xᵀ, of norm ‖x‖² = 25

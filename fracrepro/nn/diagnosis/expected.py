@@ -66,7 +66,7 @@ def conditional_log_moments(width: int, activation: Activation, freedom: int) ->
     are those of ``log ‖φ(Wx)‖ - log ‖x‖`` for a matrix of norm one, given that the signal survives.
 
     Source:
-        Ours, for positively homogeneous activations; the second case is the orthogonal law of the theory.
+        derived on page 16, thm-diagnosis-expected; the second case is the orthogonal law of the theory.
 
     >>> from fracrepro.theory.activations import Linear
     >>> mean, variance = conditional_log_moments(8, Linear(), 8)   # a rotation

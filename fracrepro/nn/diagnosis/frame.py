@@ -91,7 +91,7 @@ def diagnose(
             a loss without a gradient.
 
     Source:
-        Ours; the law of the factor is derived on page 02, thm-moment.
+        Ours; the expectation is derived on page 16, thm-diagnosis-expected.
 
     >>> model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
     >>> _ = nn.init.eye_(model[0].weight), nn.init.ones_(model[2].weight)

@@ -20,8 +20,8 @@ __all__ = ["plot_diagnosis"]
 
 GREY = "#808080"  # seen on white and on black
 PANELS = (
-    ("log_norm", "signal", "log root mean square"),
-    ("gradient_log_norm", "gradient", "log root mean square"),
+    ("log_norm", "signal", "log rms"),
+    ("gradient_log_norm", "gradient", "log rms"),
     ("dead", "dead units", "share"),
     ("cosine", "inputs look alike", "mean cosine"),
 )
@@ -57,7 +57,7 @@ def plot_diagnosis(frame: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharex=True, layout="constrained")
     for number, (name, each) in enumerate(frames.items()):
         for ax, (key, _, _) in zip(axes.flat, PANELS, strict=True):
-            _draw(ax, each, key, _style(name, number), expected=len(frames) == 1)
+            _draw(ax, each, key, _style(name, number, len(frames)), expected=len(frames) == 1)
     for ax, (_, title, label) in zip(axes.flat, PANELS, strict=True):
         ax.set(title=title, ylabel=label)
     axes[1, 0].set_ylim(-0.03, 1.03)
@@ -71,12 +71,14 @@ def plot_diagnosis(frame: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def _style(name: str, number: int) -> dict[str, Any]:
-    """Colour and label of one diagnosis."""
+def _style(name: str, number: int, count: int) -> dict[str, Any]:
+    """Colour, label and width of one diagnosis; curves that coincide are seen behind one another."""
+    width = 1.4 + 0.9 * (count - 1 - number)
+    style = {"linewidth": width, "markersize": 2.5 + width}
     if name in schemes.names():
         kind = schemes.get(name)
-        return {"color": kind.colour, "label": kind.label}
-    return {"color": f"C{number}", "label": name or "measured"}
+        return {"color": kind.colour, "label": kind.label, **style}
+    return {"color": f"C{number}", "label": name or "measured", **style}
 
 
 def _draw(ax: Axes, frame: pd.DataFrame, key: str, style: dict[str, Any], expected: bool) -> None:
@@ -94,7 +96,7 @@ def _draw(ax: Axes, frame: pd.DataFrame, key: str, style: dict[str, Any], expect
     if norms:
         sd = frame[f"{key}_sd"].to_numpy(dtype=float)
         ax.fill_between(layers, seen - sd, seen + sd, color=style["color"], alpha=0.2, linewidth=0)
-    ax.plot(layers, seen, marker="o", markersize=3.5, linewidth=1.4, **style)
+    ax.plot(layers, seen, marker="o", **style)
     silent = layers[np.isneginf(values)]
     if len(silent):
         foot = ax.get_xaxis_transform()

@@ -37,7 +37,7 @@ NONLINEAR = {
         "rrelu",
     ),
     *("hardtanh", "hardsigmoid", "hardswish", "softsign", "logsigmoid", "hardshrink", "softshrink"),
-    *("tanhshrink", "threshold", "sin", "cos"),
+    *("tanhshrink", "threshold", "sin", "cos", "spike", "integrate_and_fire"),
 }
 EMBEDDINGS = {"embedding", "embedding_bag"}
 

@@ -60,7 +60,7 @@ def looks_linear_(
             stand in pairs.
 
     Source:
-        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; the factor of a leaky rectifier is ours, proved on
+        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; the factor of a leaky rectifier is ours, derived on
         page 13, isometry-thm-mirror.
 
     >>> weight = looks_linear_(torch.empty(4, 6))

@@ -48,7 +48,7 @@ def fractional_orthogonal_(
         ArgumentError: for an argument outside the ranges above, before `tensor` is touched.
 
     Source:
-        Saxe et al. 2014 for the matrix; the gain is ours, proved on page 13, isometry-thm-orthogonal.
+        Saxe et al. 2014 for the matrix; the gain is ours, derived on page 13, isometry-thm-orthogonal.
 
     >>> weight = fractional_orthogonal_(torch.empty(64, 64, dtype=torch.float64), s=2.0)
     >>> bool(torch.allclose(weight @ weight.T, 2 * torch.eye(64, dtype=torch.float64)))   # ReLU: gain √2

@@ -131,7 +131,8 @@ def table() -> pd.DataFrame:
 def _words(name: str, described: Mapping[str, Any]) -> str:
     """One option with its range and default: ``s in [0, 2], default 1.0``."""
     allowed = described["allowed"]
-    values = f"in {allowed}" if isinstance(allowed, str) else f"one of {', '.join(allowed)}"
+    choices = ("False", "True") if isinstance(described["default"], bool) else allowed
+    values = f"in {choices}" if isinstance(choices, str) else f"one of {', '.join(choices)}"
     none = " or None" if described["optional"] else ""
     return f"{name} {values}{none}, default {described['default']}"
 

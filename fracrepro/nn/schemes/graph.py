@@ -30,7 +30,7 @@ class Graph(NormalScheme):
     A layer without aggregation counts as one with λ_max = 1.
 
     Source:
-        DeZoort and Hanin 2023 for C = 2; λ_max and other activations are our derivation, page 15,
+        DeZoort and Hanin 2023 for C = 2; λ_max and other activations are derived on page 15,
         graph-thm-energy.
 
     >>> from fracrepro.theory.activations import ReLU

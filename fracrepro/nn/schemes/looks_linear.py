@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["LooksLinear"]
 
 # What a mirrored signal may pass: nothing that lets one unit of a pair be treated otherwise than the other.
-KINDS = {"average"}
 MOVES = {
     *("flatten", "unflatten", "ravel", "view", "view_as", "reshape", "reshape_as", "contiguous", "clone"),
     *("detach", "to", "float", "double", "half", "bfloat16", "cpu", "cuda", "squeeze", "unsqueeze"),
@@ -42,7 +41,7 @@ class LooksLinear(Scheme):
     maximum pooling, normalization, sums of signals, random slopes, biases that are kept and not mirrored.
 
     Source:
-        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, proved on page 13,
+        Balduzzi et al. 2017; Burkholz and Dubatovka 2019; slopes and order are ours, derived on page 13,
         isometry-thm-mirror.
 
     >>> round(LooksLinear().std(Slot((64, 64))) ** 2 * 32, 12)
@@ -157,7 +156,9 @@ def _check_way(slot: Slot) -> None:
     """ArgumentError where what follows treats the two units of a pair differently."""
     _slope_sum(slot.activation)
     for kind, name in slot.through:
-        if kind not in KINDS and not (kind == "move" and name in MOVES):
+        # Behind a convolution averages run over places, behind a linear layer over units.
+        passes = slot.family == "conv" if kind == "average" else kind == "move" and name in MOVES
+        if not passes:
             word = {"sum": "a sum with another signal", "join": "a second signal"}.get(kind, kind)
             raise ArgumentError(f"followed by {word} ({name}), which does not keep mirrored pairs")
 

@@ -41,7 +41,7 @@ class LSUV(Scheme):
     It runs the model in evaluation mode, as is the default here.
 
     Source:
-        Mishkin and Matas 2016.
+        Mishkin and Matas 2016; what it can change is derived on page 16, thm-diagnosis-lsuv.
     """
 
     name = "lsuv"

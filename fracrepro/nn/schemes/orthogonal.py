@@ -31,7 +31,7 @@ class Orthogonal(Scheme):
     is no isometry, and the law is a heuristic.
 
     Source:
-        Saxe et al. 2014 for the matrix; the order is ours, proved on page 13, isometry-thm-orthogonal.
+        Saxe et al. 2014 for the matrix; the order is ours, derived on page 13, isometry-thm-orthogonal.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> Orthogonal().gain(Slot((64, 64), ReLU())) == 2**0.5
@@ -81,7 +81,7 @@ class DeltaOrthogonal(Scheme):
     It needs at most as many input channels as output channels, in every group.
 
     Source:
-        Xiao et al. 2018 for the matrix; the order is ours, proved on page 13, isometry-thm-orthogonal.
+        Xiao et al. 2018 for the matrix; the order is ours, derived on page 13, isometry-thm-orthogonal.
 
     >>> DeltaOrthogonal().gain(Slot((8, 8, 3, 3)))
     1.0

@@ -16,7 +16,7 @@ from fracrepro.theory.activations import Linear
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 __all__ = ["Risotto"]
 
@@ -86,7 +86,7 @@ class Risotto(Scheme):
                 entries.append(
                     Entry(part.name, "scale", learnable_scale(part, plan), None, constant(self.alpha))
                 )
-        _slope(plan, anatomy)
+        _slope(anatomy)
         entries += [Entry(name, "bias", tensor, None, constant(0.0)) for name, tensor in anatomy.scalars]
         weights = [
             Entry(
@@ -105,7 +105,7 @@ class Risotto(Scheme):
         from fracrepro.nn.mirror import centre_
 
         anatomy = Anatomy.of(plan)
-        slope = _slope(plan, anatomy)
+        slope = _slope(anatomy)
         for part in anatomy.parts:
             for slot, matrix in self._block(part, slope, generator):
                 centre_(_tensor(slot), matrix)
@@ -181,7 +181,7 @@ def _ends(slot: Slot, slope: float, generator: torch.Generator | None) -> Tensor
     return looks_linear(isometry(slot.width // 2, slot.input_width // 2, generator)) / (1 + slope)
 
 
-def _slope(plan: Plan, anatomy: Anatomy) -> float:
+def _slope(anatomy: Anatomy) -> float:
     """The one slope below zero of all activations.
 
     Raises:
@@ -195,7 +195,7 @@ def _slope(plan: Plan, anatomy: Anatomy) -> float:
     inner = (slot for part in parts for _, slot in part.layers[:-1] if slot is not None)
     found += [(_negative(slot), f"behind layer {slot.layer!r}") for slot in inner]
     # Last, since a slope that is read off a run has an error of rounding.
-    found += [(_behind_sum(plan.model, part), f"behind the sum of block {part.name!r}") for part in parts]
+    found += [(_behind_sum(part), f"behind the sum of block {part.name!r}") for part in parts]
     slope, where = found[0] if found else (0.0, "")
     for other, there in found:
         if abs(other - slope) > 1e-5:
@@ -207,7 +207,7 @@ def _slope(plan: Plan, anatomy: Anatomy) -> float:
     return slope
 
 
-def _behind_sum(model: nn.Module, part: Part) -> float:
+def _behind_sum(part: Part) -> float:
     """The slope below zero of what stands behind the sum of a block."""
     import torch
 
@@ -218,8 +218,8 @@ def _behind_sum(model: nn.Module, part: Part) -> float:
     image = [2 * side + 6 for side in first.shape[2:]]
     generator = torch.Generator().manual_seed(0)  # any will do: the result is the slope, whatever the input
     x = torch.randn(4, first.input_width, *image, generator=generator).to(_tensor(first))
-    with preserved(model):
-        model.eval()
+    with preserved(part.module):
+        part.module.eval()
         return slope_behind_sum(part.name, part.module, x)
 
 

@@ -26,7 +26,7 @@ class Spiking(NormalScheme):
     At θ = 0 the rule is Kaiming's.
 
     Source:
-        Micheli et al. 2024, as others report the rule; what it does is our derivation, page 15,
+        Micheli et al. 2024, as others report the rule; what it does is derived on page 15,
         spiking-thm-chain.
 
     >>> Spiking(threshold=0.0).std(Slot((64, 50)))

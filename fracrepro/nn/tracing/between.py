@@ -67,8 +67,18 @@ def call_step(child: Node, kinds: dict[str, Collection[str]]) -> Step | None:
         return None
     for kind, names in kinds.items():
         if name in names:
-            return Step("average" if kind == "pool" and name.startswith(AVERAGES) else kind, name)
+            averages = kind == "pool" and name.startswith(AVERAGES) and not _over_channels(child)
+            return Step("average" if averages else kind, name)
     return Step("function", name)
+
+
+def _over_channels(child: Node) -> bool:
+    """Whether a mean is taken over the second dimension, that of the channels; poolings never do that."""
+    if child.name != "mean":
+        return False
+    dims = child.argument(1, "dim")
+    among = (dims,) if isinstance(dims, int) else dims
+    return among is None or any(dim % child.argument(0, "input").ndim == 1 for dim in among)
 
 
 def module_steps(

@@ -92,7 +92,8 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
         certain = len(sequences) == 1
         marker = steps[end].module if end < len(steps) else None
         summed, added = isinstance(marker, _Join), isinstance(marker, (_Fork, _Join))
-        before = [step.module for step in steps[:k] if _mixes(step.module)][-1:]
+        # Backwards, since a model may have thousands of steps.
+        before = next((steps[j].module for j in range(k - 1, -1, -1) if _mixes(steps[j].module)), None)
         found = _scan([step.module for step in steps[k + 1 : end]], last and not summed, certain)
         if summed:
             found = found.noting(SUMMED)
@@ -107,7 +108,7 @@ def module_order(model: nn.Module) -> list[tuple[nn.Module, Place]]:
                 *module_steps([step.module for step in steps[k + 1 : end]], STEPS),
                 *((Step("sum", "add"),) if added else ()),
             ),
-            fed_by=tuple(before),
+            fed_by=() if before is None else (before,),
             guessed=not certain,
             reads=_reads(steps, k, end),
         )
@@ -120,8 +121,8 @@ def _reads(steps: Sequence[_Step], k: int, end: int) -> Reads:
     start = next((j for j in range(k - 1, -1, -1) if _applies_weights(steps[j].module)), 0)
     if len({step.sequence for step in steps[start : end + 1]}) > 1:
         return Reads(reason=f"{GUESSED}, so that what it reads is not known either")
-    modules = [step.module for step in steps]
-    return module_reads(modules[start:k], modules[k + 1 : end])
+    before, behind = ([step.module for step in part] for part in (steps[start:k], steps[k + 1 : end]))
+    return module_reads(before, behind)
 
 
 def is_layer(module: nn.Module) -> bool:

@@ -140,12 +140,13 @@ class RayMoments(ComplexMoments):
     """Integrals over the Laplace transform, along rays."""
 
     power_noise = _POWER_NOISE
-    grid_per_frequency = _GRID_PER_FREQUENCY
 
     def __init__(self, layer: Factor, weights: Weights) -> None:
         """Keep the layer; the law of a bounded factor needs lines on one side only."""
         super().__init__(layer, weights)
         self.rightmost = 0.0 if weights.bounded else _RIGHTMOST
+        # A linear layer has a closed form.
+        self.grid_per_frequency = 0.0 if layer.activation.is_linear else _GRID_PER_FREQUENCY
 
     def log_power(self, q: np.ndarray) -> np.ndarray:
         """By one of two integrals; Re q above -order/2 and below 2."""

@@ -1,6 +1,7 @@
-"""Fourier inversion of the law of a sum of k independent copies of (1/2) log Y.
+"""Fourier inversion of the law of a sum of independent (1/2) log Y, one for each of k layers.
 
-With M(s) = (E Y^{s/2})^k and a line Re s = τ inside the strip where M is finite,
+With M(s) = Π E Y_l^{s/2}, a power where the layers agree, and a line Re s = τ inside the strip where M is
+finite,
 
     P(S ≤ x) = -(1/2πi) ∫ M(s) e^{-sx} ds/s   for τ < 0,
     P(S > x) =  (1/2πi) ∫ M(s) e^{-sx} ds/s   for τ > 0.
@@ -13,21 +14,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from scipy import special
 
 from fracrepro.errors import ArgumentError
-from fracrepro.theory.numerics.complex_moments import ComplexMoments, complex_moments
-from fracrepro.theory.numerics.factor import Factor
 from fracrepro.theory.numerics.lines import GROWTH, MOST_POINTS, Line, sample
-from fracrepro.theory.weights import Weights
+from fracrepro.theory.numerics.transforms import Group, Stack
 
 # numerics.md: numerics-negligible
 _NEGLIGIBLE = 40.0
-_END_ONE, _END_MANY = 24.0, 36.0
 # numerics.md: numerics-line-places
 _UNITS = (0.7, 2.0, 4.0, 6.0, 8.5, 11.0, 14.0)
 _POLE_EDGE, _POLE_EDGE_ALONE, _EDGE_GAP = 0.6, 0.8, 0.4
@@ -46,44 +43,6 @@ _REST_ROOM, _REST_COST = 4.0, 2.0
 _MOST_WORK = 3e7
 _FIRST_FREQUENCY = 8.0
 _WINDOW, _WINDOW_POINTS = 0.9, 4
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What every line needs to know: k layers, their moments, and the standard deviation of the sum."""
-
-    moments: ComplexMoments
-    depth: int
-    sd: float
-
-    @property
-    def layer(self) -> Factor:
-        """The law of one layer."""
-        return self.moments.layer
-
-    @property
-    def end(self) -> float:
-        """Decay of the transform after which a line ends."""
-        return _END_ONE if self.depth == 1 else _END_MANY
-
-    def log_power(self, s: np.ndarray) -> np.ndarray:
-        """log M(s) on points of one vertical line."""
-        return self.depth * self.moments.log_power(s / 2.0)
-
-    def log_restricted(self, s: np.ndarray, low: int) -> np.ndarray:
-        """The same over the networks in which every layer keeps `low` neurons or more."""
-        return self.depth * self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
-
-    def log_rest(self, s: np.ndarray, low: int) -> np.ndarray:
-        """log((A + B)^k - A^k): the networks in which at least one layer keeps fewer than `low` neurons."""
-        common = self.moments.log_restricted(s / 2.0, low, self.layer.width + 1)
-        rare = self.moments.log_restricted(s / 2.0, 1, low)
-        return self.depth * common + np.log(special.expm1(self.depth * special.log1p(np.exp(rare - common))))
-
-    def log_rare(self, low: int) -> float:
-        """log of k P(1 ≤ N < low): the chance that a layer keeps fewer than `low` neurons."""
-        mass = self.moments.restricted_mass(low)
-        return math.log(self.depth * mass) if mass > 0 else -math.inf
 
 
 class Lines(ABC):
@@ -136,7 +95,7 @@ class ProperLines(Lines):
     @classmethod
     def at(cls, stack: Stack, tilts: np.ndarray) -> ProperLines:
         """The lines at those places where M is a float: moments of very negative order may be no float."""
-        exponents = stack.moments.log_real_powers(tilts / 2.0, stack.depth)
+        exponents = stack.log_real_powers(tilts)
         finite = np.isfinite(exponents)
         return cls(stack, tilts[finite], exponents[finite])
 
@@ -158,10 +117,10 @@ class ProperLines(Lines):
         """
         kept = np.array([self._affordable(j) for j in range(len(self.tilts))])
         if not kept[np.abs(self.tilts).argmin()]:
-            moments = self.stack.moments
+            weights = self.stack.kinds[0][0].weights
             raise ArgumentError(
-                f"width = {moments.layer.width!r} at depth = {self.stack.depth!r} with "
-                f"weights = {moments.weights.name!r}: need a larger width or depth; "
+                f"width = {self.stack.width!r} at depth = {self.stack.depth!r} with "
+                f"weights = {weights.name!r}: need a larger width or depth; "
                 "here the law has point masses or a density too rough to invert"
             )
         return ProperLines(self.stack, self.tilts[kept], self.exponents[kept])
@@ -178,7 +137,7 @@ class ProperLines(Lines):
         further = self.tilts / tilt > 1.0
         gaps = np.abs(self.tilts[further] - tilt)
         bounds = self.stack.sd + (_NEGLIGIBLE + self.exponents[further] - here) / gaps
-        room = self.stack.layer.order + tilt if tilt < 0 else _UPPER_ROOM
+        room = self.stack.order + tilt if tilt < 0 else _UPPER_ROOM
         return _PERIOD_ROOM * max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
 
     def _affordable(self, j: int) -> bool:
@@ -186,8 +145,8 @@ class ProperLines(Lines):
         tilt, exponent, stack = float(self.tilts[j]), float(self.exponents[j]), self.stack
         step = 2.0 * math.pi / self._period(j)
         last = MOST_POINTS * step
-        if stack.moments.grid_per_frequency:  # u/step points, each a sum over so many u points
-            last = min(last, math.sqrt(_MOST_WORK * step / stack.moments.grid_per_frequency))
+        if stack.grid_per_frequency:  # u/step points, each a sum over so many u points
+            last = min(last, math.sqrt(_MOST_WORK * step / stack.grid_per_frequency))
         u = _FIRST_FREQUENCY / stack.sd
         while u < last:
             points = tilt + 1j * u * np.linspace(_WINDOW, 1.0, _WINDOW_POINTS)
@@ -221,7 +180,7 @@ class DeepLines(Lines):
         # The rest is left out when negligible against one; otherwise it must be found with accuracy, too.
         size = np.where(rare < -_NEGLIGIBLE + _REST_ROOM, inner, np.maximum(inner, outer) + _REST_COST)
         # A line may rest on the d-th power of a transform, whose rounding the depth multiplies.
-        return size + math.log1p(stack.moments.power_noise * stack.depth * stack.layer.width)
+        return size + math.log1p(stack.noise)
 
     def integrate(self, j: int, x: np.ndarray, power: int) -> np.ndarray:
         """The line's integral, and that of the rest where it counts."""
@@ -254,30 +213,30 @@ class DeepLines(Lines):
 
     @cached_property
     def _halfway_exponent(self) -> float:
-        return float(self.stack.moments.log_real_powers(np.array([-_HALFWAY / 2.0]), self.stack.depth)[0])
+        return float(self.stack.log_real_powers(np.array([-_HALFWAY]))[0])
 
 
 class SumLaw:
-    """The law of S = (1/2) Σ log Y_i over `depth` layers, Y scaled to mean 1 given survival."""
+    """The law of S = (1/2) Σ log Y_l over layers, each Y scaled to mean 1 given survival."""
 
-    def __init__(self, layer: Factor, weights: Weights, depth: int, sd: float) -> None:
+    def __init__(self, groups: Sequence[Group], sd: float) -> None:
         """Place the lines; `sd` is the standard deviation of S."""
-        self.weights = weights
         self.sd = sd
-        stack = Stack(complex_moments(layer, weights), depth, sd)
+        stack = Stack(groups, sd)
         units = np.array(_UNITS) / sd
-        deep = layer.has_atom & (units < layer.width - _DEEP_WIDTH)
+        deep = stack.has_atom & (units < stack.width - _DEEP_WIDTH)
         # Near the pole the line gets costly; where no deep line takes over it must go closer.
         pole_edge = _POLE_EDGE if deep.any() else _POLE_EDGE_ALONE
-        edge = pole_edge if layer.has_atom else layer.order - _EDGE_GAP
+        edge = pole_edge if stack.has_atom else stack.order - _EDGE_GAP
         below = units[units < edge]
         if len(below) < len(units) and not np.any(below > _CLOSE_TO_EDGE * edge):
             below = np.append(below, edge)
-        above = units[units < stack.moments.rightmost]
-        if stack.moments.rightmost > 0.0 and not above.size:
-            above = np.array([stack.moments.rightmost])
+        above = units[units < stack.rightmost]
+        if stack.rightmost > 0.0 and not above.size:
+            above = np.array([stack.rightmost])
         proper = ProperLines.at(stack, np.append(-below, above))
-        self.proper = proper.affordable() if weights.bounded else proper
+        bounded = any(group.weights.bounded for group in groups)
+        self.proper = proper.affordable() if bounded else proper
         self.deep = DeepLines(stack, -units[deep & (units >= edge)])
 
     @property

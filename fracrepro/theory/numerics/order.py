@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -58,3 +59,18 @@ def _decays(sigma2: float, layer: Factor, weights: Weights) -> bool:
             f"{math.exp(-2.0 * log_mean)!r}; above it every moment of positive order grows with depth"
         )
     return True
+
+
+def rising_root(rate: Callable[[float], float], high: float) -> float:
+    """The root of a function that is negative far left, and not negative at `high` or further right."""
+    from scipy.optimize import brentq  # here, because it doubles the time to import the package
+
+    step = 1.0
+    while rate(high) < 0.0:
+        high += step
+        step *= 2.0
+    low, step = high - 1.0, 1.0
+    while rate(low) > 0.0:
+        step *= 2.0
+        low -= step
+    return float(brentq(rate, low, high, xtol=_XTOL, rtol=_RTOL))

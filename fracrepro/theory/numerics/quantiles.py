@@ -12,6 +12,7 @@ from scipy import special
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
+from fracrepro.theory.numerics.transforms import Group
 from fracrepro.theory.weights import GAUSSIAN
 
 # numerics.md: numerics-quantile-newton
@@ -89,4 +90,5 @@ def log_factor_of_normal(width: int, activation: Activation) -> Callable[[np.nda
     layer = factor(width, activation)
     mean, variance = layer.log_moments(GAUSSIAN)
     shift = 0.5 * (math.log(layer.mean) - layer.log_alive)
-    return Quantiles(SumLaw(layer, GAUSSIAN, 1, math.sqrt(variance)), mean - shift, shift).of_normal()
+    law = SumLaw([Group(layer, GAUSSIAN, 1)], math.sqrt(variance))
+    return Quantiles(law, mean - shift, shift).of_normal()

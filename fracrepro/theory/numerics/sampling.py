@@ -114,6 +114,27 @@ class FactorSampler:
         return rng.binomial(remaining, min(1.0, chance), shape)
 
 
+def log_distance(log_size: np.ndarray, start: float, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw log ‖start e + size G‖ for a unit vector e and a standard normal vector G, start ≥ 0.
+
+    Where the result is near log start, without the difference of nearly equal numbers.
+    """
+    g = rng.standard_normal(log_size.shape)
+    rest = 2.0 * rng.standard_gamma((width - 1) / 2.0, log_size.shape) if width > 1 else 0.0
+    with np.errstate(divide="ignore"):
+        if start == 0.0:
+            return log_size + 0.5 * np.log(g * g + rest)
+        top = np.maximum(log_size, np.log(start))
+        size, start_there = np.exp(log_size - top), np.exp(np.log(start) - top)
+        change = 2.0 * size * g + size * size * (
+            g * g + rest
+        )  # added to the square of the start, if that is 1
+        near = (start_there == 1.0) & (np.abs(change) < 0.5)
+        square = np.where(near, 1.0, (start_there + size * g) ** 2 + size * size * rest)
+        result: np.ndarray = top + 0.5 * np.where(near, np.log1p(np.where(near, change, 0.0)), np.log(square))
+        return result
+
+
 @lru_cache(maxsize=32)
 def _alias_table(width: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
     """Walker's alias table of Bin(width, chance): one uniform number and one look-up per draw."""

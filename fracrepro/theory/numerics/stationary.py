@@ -43,7 +43,7 @@ _MOST_NUMBERS = 2_000_000
 class OneLayer(Protocol):
     """The law of log M given M > 0, as `LogNormLaw` of depth 1 describes it."""
 
-    width: int
+    width: Any  # an integer; laws of several layers may have one for each
 
     def mean(self) -> float: ...  # noqa: D102
     def var(self) -> float: ...  # noqa: D102

@@ -16,6 +16,7 @@ from fracrepro.theory.layer import moment
 from fracrepro.theory.numerics.factor import factor
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.numerics.quantiles import log_factor_of_normal
+from fracrepro.theory.numerics.transforms import Group
 from fracrepro.theory.stationary import StationaryLaw
 from fracrepro.theory.weights import GAUSSIAN
 from fracrepro.workflow.accuracy.rows import FIXED, MEIJER, TALBOT, Rows
@@ -112,7 +113,7 @@ def _deepest() -> Iterable[Any]:
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.Dropout(act.LeakyReLU(0.25), 0.25)):
         layer = factor(64, phi)
         mean, variance = layer.log_cumulants(GAUSSIAN)
-        law = SumLaw(layer, GAUSSIAN, 10_000, 100.0 * math.sqrt(variance / 4.0))
+        law = SumLaw([Group(layer, GAUSSIAN, 10_000)], 100.0 * math.sqrt(variance / 4.0))
         x = 10_000 * mean / 2.0 + law.sd * np.linspace(-3.0, 3.0, 13)
         left = int(np.where(law.proper.tilts < 0, law.proper.tilts, -np.inf).argmax())
         right = int(np.where(law.proper.tilts > 0, law.proper.tilts, np.inf).argmin())

@@ -5,13 +5,13 @@ import pytest
 
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.demonstrations import linear_regions
-from fracrepro.nn.demonstrations.linear_regions import Network
+from fracrepro.nn.demonstrations.linear_regions import Shallow
 
 POINTS = np.linspace(-1, 1, 60)
 
 
 def drawn(seed, neurons=30):
-    return Network(*np.random.default_rng(seed).standard_normal((3, neurons)))
+    return Shallow(*np.random.default_rng(seed).standard_normal((3, neurons)))
 
 
 def test_slopes_are_those_of_the_derivatives():
@@ -20,14 +20,14 @@ def test_slopes_are_those_of_the_derivatives():
     by_torch = linear_regions.autograd_slopes(network, places)
     np.testing.assert_allclose(linear_regions.slopes(network, places), by_torch, rtol=1e-11, atol=1e-12)
     # The control: changes of slope a·w, without the absolute value.
-    signless = linear_regions.slopes(Network(np.abs(network.w), network.b, network.a), places)
+    signless = linear_regions.slopes(Shallow(np.abs(network.w), network.b, network.a), places)
     assert np.abs(signless - by_torch).max() > 0.1
 
 
 def test_changes_in_one_gap_are_added_and_small_ones_left_out():
     # Kinks at -0.5, at 0.49 and 0.51 in one gap that cancel, at 0.9, and at 5 outside of the points.
     kinks, a = np.array([-0.5, 0.49, 0.51, 0.9, 5.0]), np.array([1.0, 3.0, -3.0, 0.001, 9.0])
-    network = Network(np.ones(5), -kinks, a)
+    network = Shallow(np.ones(5), -kinks, a)
     points = [-1.0, 0.0, 0.4, 0.6, 1.0]
     assert linear_regions.slope_changes(network, points) == 1
     assert linear_regions.slope_changes(network, points, share=0.0) == 2

@@ -1,11 +1,15 @@
 """Residual networks: shapes and names, the contract of blocks, and what every scheme makes of them."""
 
+import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
+import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import initialize_, networks, schemes
 from fracrepro.nn.blocks import blocks, is_block, scalar_biases, slope_behind_sum
@@ -229,3 +233,35 @@ def test_every_scheme_fills_what_it_serves_and_leaves_the_rest_as_it_was(name, c
     assert "residual" in schemes.get(name).families
     assert (report[report.layer.str.contains("dense|conv|stem|readout")].scheme == name).all()
     assert model(batch).isfinite().all()
+
+
+def test_live_blocks_follow_the_exact_law_of_their_factor():
+    """2000 blocks as `initialize_` fills them, against draws of the law: mean square, and the whole law.
+
+    The mean stands within 4 standard errors (false alarms 6e-5), and so does a factor 4 % off only with
+    probability 0.02. The law is compared by the two-sample Kolmogorov-Smirnov test at 0.001; its control,
+    which has no cross term between skip and branch and the same mean square, is rejected in every one of 50
+    further seeds.
+    """
+    count, alpha = 2000, 0.5
+    model = networks.residual(12, count, 20, scale=alpha).double()
+    report = initialize_(model, "kaiming", generator=torch.Generator().manual_seed(0))
+    stds = report[(report.layer == "block0.branch.dense0") | (report.layer == "block0.branch.dense1")]
+    variances = tuple(stds[stds.parameter == "weight"]["std"] ** 2)
+    assert variances == pytest.approx((2 / 12, 1 / 20), rel=1e-14)
+    x = draws(12, seed=1).double()
+    with torch.no_grad():
+        factors = torch.stack([block(x).norm() / x.norm() for block in model]).numpy()
+    law = fr.ResidualBlock(12, 20, ReLU(), alpha, variances)
+    squares = factors**2
+    error = squares.std() / math.sqrt(count)
+    assert abs(squares.mean() - law.moment(2)) < 4 * error
+    assert 4 * error < 0.04 * law.moment(2)
+    rng = np.random.default_rng(2)
+    drawn = np.exp(law.simulate_log_norms(20_000, 1, rng=rng)[:, 1])
+    assert stats.ks_2samp(factors, drawn).pvalue > 1e-3
+    alive = rng.binomial(20, 0.5, 20_000)
+    branch = alpha**2 * math.prod(variances) * rng.chisquare(np.maximum(alive, 1)) * (alive > 0)
+    uncrossed = np.sqrt(1 + branch * rng.chisquare(12, 20_000))
+    assert abs((uncrossed**2).mean() - law.moment(2)) < 0.01
+    assert stats.ks_2samp(factors, uncrossed).pvalue < 1e-6

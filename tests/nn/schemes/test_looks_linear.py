@@ -246,6 +246,14 @@ def test_convolutions_are_mirrored_in_their_channels():
     assert relative(model(x + 3 * y), model(x) + 3 * model(y)) > 1e-3  # the control
 
 
+def test_a_mean_over_places_keeps_the_mirror():
+    model = Places()
+    initialize_(model, "looks_linear", batch=IMAGES, generator=seeded())
+    model.double()
+    x, y = (torch.randn(3, 3, 8, 8, generator=seeded(k), dtype=torch.float64) for k in (1, 2))
+    assert relative(model(x + 3 * y), model(x) + 3 * model(y)) < 1e-12
+
+
 def test_a_transposed_convolution_is_mirrored_too():
     model = nn.Sequential(
         *(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 6, 3, stride=2), nn.ReLU()),
@@ -291,6 +299,20 @@ class TwoWays(nn.Module):
         return self.b(h), self.c(F.relu(h))
 
 
+class Channels(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 1), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.b(F.relu(self.a(x)).mean((1, 2)))
+
+
+class Places(Channels):
+    def forward(self, x):
+        return self.b(F.relu(self.a(x)).mean((2, 3)))
+
+
 class Ends(nn.Module):
     def __init__(self):
         super().__init__()
@@ -317,6 +339,8 @@ REFUSED = {
     "fork": (TwoWays(), X, "layer 'a', .*with and without its activation"),
     "ends": (Ends(), X, "layer 'a', .*used in several places"),
     "pool": (ConvNet(nn.MaxPool2d(1)), IMAGES, "layer 'b' breaks.*pool .max_pool2d."),
+    "average of units": (chain(nn.ReLU(), nn.AvgPool1d(1)), None, "layer '0', .*average .AvgPool1d."),
+    "mean of channels": (Channels(), IMAGES, "layer 'a', .*pool .mean."),
     "groups": (GROUPED, None, "layer '2' breaks.*2 groups: need 1"),
     "computed": (
         nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 8)), nn.ReLU(), nn.Linear(8, 2)),

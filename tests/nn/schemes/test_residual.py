@@ -10,7 +10,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.nn import initialize_, networks, schemes
 from fracrepro.nn.mirror import branch_beside_identity, isometry, looks_linear
 from fracrepro.nn.schemes.plan import Slot
-from fracrepro.nn.steps import moved_by_step, output_change
+from fracrepro.nn.steps import descend, moved_by_step, output_change
 from fracrepro.theory.activations import Abs, LeakyReLU, ReLU, RReLU
 
 RESIDUAL = ("fixup", "skipinit", "rezero", "risotto")
@@ -411,7 +411,7 @@ def test_skipinit_is_kaiming_with_factors():
     report = initialize_(model, "skipinit", start="root", generator=generator())
     weights = report[report.parameter == "weight"]
     assert weights["std"].tolist() == [math.sqrt(2 / shape[1]) for shape in weights["shape"]]
-    assert all(float(block.scale) == 0.25 for block in model.blocks)
+    assert all(block.scale.item() == 0.25 for block in model.blocks)
 
 
 def test_rezero_draws_what_torch_draws_by_default():
@@ -635,6 +635,12 @@ def test_the_steps_leave_the_model_as_it_was():
     start = model(x).detach()
     torch.optim.SGD(model.parameters(), lr=1e-3).step()
     assert change == pytest.approx(float((model(x) - start).norm()) / 1e-3, rel=1e-9)
+    after = nn.functional.cross_entropy(model(x), y).item()
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            value.copy_(before[name])
+    losses = descend(model, x, y, 1, rate=1e-3)
+    assert losses == pytest.approx([nn.functional.cross_entropy(model(x), y).item(), after], rel=1e-14)
     with pytest.raises(ArgumentError, match="rate = 0"):
         output_change(model, x, y, rate=0)
     with pytest.raises(ArgumentError, match="steps = 0"):
