@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPE = re.compile(r"<!-- recipe: (\w+) -->\n *```python\n(.*?)\n *```", re.DOTALL)
+RECIPE = re.compile(r"<!-- recipe: (\w+) -->\n *```(?:python|yaml)\n(.*?)\n *```", re.DOTALL)
 PARAMETERS = """
 phi: str = "relu"  # an activation, one of @activations
 fixed: str = "relu"  # an activation, one of @fixed_activations
@@ -83,7 +83,7 @@ print(json.dumps({
 @pytest.fixture
 def recipes():
     found = dict(RECIPE.findall((ROOT / "CONTRIBUTING.md").read_text()))
-    assert set(found) == {"activation", "scheme"}
+    assert set(found) == {"activation", "scheme", "experiment", "plan"}
     return {name: textwrap.dedent(code) for name, code in found.items()}
 
 
@@ -148,6 +148,22 @@ def test_a_scheme_is_one_file(copy, recipes):
     assert found["curves"]["Constant"] == "#5f5f5f"
     assert "#5f5f5f" in found["points"]
     doctests_pass(copy, path)
+
+
+def test_an_experiment_under_a_plan_is_one_entry_and_one_file(copy, recipes):
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    path = copy / "fracrepro" / "nn" / "experiments" / "protocol.py"
+    path.write_text(f"{path.read_text()}\n{recipes['experiment']}\n")
+    (copy / "plans").mkdir()
+    (copy / "plans" / "digits_order.yml").write_text(recipes["plan"] + "\n")
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "plans"], [*identity, "commit", "-q", "-m", "A plan"]):
+        subprocess.run(["git", "-C", str(copy), *command], check=True)
+    code = "from fracrepro.workflow.cli import main; main()"
+    said = python(copy, "-c", code, "train", "digits_order", "--device", "cpu", "--dry-run")
+    assert said.startswith("the plan: plans/digits_order.yml, commit ")
+    assert "digits_order: " in said.splitlines()[1]
 
 
 def test_the_recipes_are_needed(copy):

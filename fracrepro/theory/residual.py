@@ -48,7 +48,7 @@ class ResidualBlock:
     """The law of the factor R of one residual block x' = βx + α W₂ φ(W₁ x), ‖x'‖ = ‖x‖ R.
 
     R² = (β + α s g)² + α² s² χ²_{d-1} with s² = σ₁² σ₂² R_h², R_h the factor of a plain layer of h neurons.
-    Where all h neurons are dead, which a rectifier allows, the branch is 0 and R = |β|.
+    Where all h neurons are dead, which a rectifier allows, the branch is 0 and ``R = |β|``.
     Blocks are independent, so that the log-norm over depth is a random walk with this step.
 
     Args:
@@ -97,6 +97,8 @@ class ResidualBlock:
     def dead_branch_probability(self) -> float:
         """P(s = 0): no neuron of the hidden layer is alive, and R = |β|."""
         return math.exp(self._layer.log_dead)
+        """P(s = 0): no neuron of the hidden layer is alive, and ``R = |β|``."""
+        return -math.expm1(self._layer.log_alive) if self._layer.has_atom else 0.0
 
     def moment(self, s: ArrayLike) -> float | np.ndarray:
         """Return the moment E[R^s; R > 0] of one block.

@@ -13,7 +13,7 @@ from typing import Any
 from fracrepro import files
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import notebooks, parameters, records, seals
+from fracrepro.workflow import commitments, notebooks, parameters, records, seals
 from fracrepro.workflow.project import Project, read_yaml
 
 ANOTHER_PAPER = "another paper"  # not the one that this book is about
@@ -144,8 +144,8 @@ def judge(project: Project, profile: str, folder: Path | None = None) -> list[Ju
     """Join the declared claims with the records in `folder` (default: the book's executed notebooks).
 
     A claim has a problem when it has no evidence, when the evidence is older than what it depends on or was
-    edited, when a recorded experiment that it reads was edited, or when a reported value contradicts a
-    condition of its verdict.
+    edited, when a recorded experiment that it reads was edited or is not of its plan, or when a reported
+    value contradicts a condition of its verdict.
     """
     folder = folder or project.executed
     claims = load(project.root / "book" / "claims.yml")
@@ -160,7 +160,8 @@ def _trouble(project: Project, name: str, profile: str, folder: Path) -> str:
     page = parameters.parse_notebook(files.read_text(project.notebook_path(name)), name)
     reads = page["metadata"].get("fracrepro", {}).get("recorded", [])
     edited = (records.edited(project.recorded, experiment) for experiment in reads)
-    return "; ".join(filter(None, (*edited, trouble)))
+    planned = (commitments.trouble(project, experiment) for experiment in reads)
+    return "; ".join(filter(None, (*edited, *planned, trouble)))
 
 
 def _judge_one(claim: Claim, folder: Path, troubles: Mapping[str, str]) -> Judged:

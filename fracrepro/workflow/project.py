@@ -64,6 +64,11 @@ class Project:
         return self.root / "recorded"
 
     @property
+    def plans(self) -> Path:
+        """The folder of plans, one file an experiment, each committed before it runs."""
+        return self.root / "plans"
+
+    @property
     def site(self) -> Path:
         """The folder of the built book."""
         return self.root / "_build" / "html"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fracrepro import _moved, files
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import provenance, seals
+from fracrepro.workflow import commitments, plans, provenance, seals
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fracrepro.nn.data.base import Dataset
     from fracrepro.nn.experiments.base import Experiment
+    from fracrepro.workflow.commitments import Committed
     from fracrepro.workflow.engine import Engine
 
 
@@ -31,32 +34,36 @@ def run(
     interval: float = 300.0,
     progress: bool | None = None,
     engine: Engine | None = None,
+    planned: Committed | None = None,
 ) -> pd.DataFrame:
     """Carry out an experiment and write `folder`/NAME.csv and NAME.json; continue an interrupted call.
 
-    Checkpoints stand in `folder`/.NAME.checkpoints until both files are written.
+    Checkpoints stand in `folder`/.NAME.checkpoints until both files are written, beside a file that says when
+    the earliest piece began, and under which plan.
 
     Args:
         experiment: what to do.
         folder: where the record goes.
         device: as in `fracrepro.nn.experiments.base.Experiment.run`, as are `interval` and `progress`.
         engine: where its pieces are done; None keeps all in this process.
+        planned: the plan that it is done under, by :func:`.commitments.committed`; None for none.
 
     Returns:
         The results.
 
     Raises:
-        ArgumentError: when the folder holds the record of other settings, and as that method, which also
-            raises DataError, CheckpointError and OSError.
+        ArgumentError: when the folder holds the record of other settings or of another plan, or a training
+            that began under another plan, and as that method, which also raises DataError, CheckpointError
+            and OSError.
         BusyError: when another process records this experiment there.
     """
     from fracrepro.nn import data
 
     name = experiment.name
     with files.lock(folder / f".{name}.lock", f"out = {str(folder)!r}: recording of {name!r}"):
-        _check_replaceable(folder / f"{name}.json", experiment)
+        _check_replaceable(folder / f"{name}.json", experiment, planned)
         images = data.load(experiment.dataset)
-        return _record(experiment, folder, images, device, interval, progress, engine)
+        return _record(experiment, folder, images, device, interval, progress, engine, planned)
 
 
 def _record(
@@ -67,53 +74,80 @@ def _record(
     interval: float,
     progress: bool | None,
     engine: Engine | None,
+    planned: Committed | None,
 ) -> pd.DataFrame:
     """Carry out the experiment and write its two files; the folder is this process's own meanwhile."""
     name = experiment.name
     checkpoints = folder / f".{name}.checkpoints"
     # The facts of now: a long training may outlive an edit of the code.
     commit, package = _commit(), provenance.package_digest()
-    started, clock = datetime.now(UTC), time.perf_counter()
-    resumed = checkpoints.is_dir()
-    if engine is None:
-        results = experiment.run(
-            images, device=device, checkpoint=checkpoints, interval=interval, progress=progress
-        )
-    else:
+    clock, resumed = time.perf_counter(), checkpoints.is_dir()
+
+    def train(part: Experiment, place: Path) -> pd.DataFrame:
+        if engine is None:
+            return part.run(images, device=device, checkpoint=place, interval=interval, progress=progress)
         from fracrepro.workflow import training_tasks  # a bare machine trains without it
 
-        results = training_tasks.run(
-            experiment, images, checkpoints, engine, device=device, interval=interval
-        )
+        return training_tasks.run(part, images, place, engine, device=device, interval=interval)
+
+    with _begun(checkpoints, planned) as start:
+        results, trained = plans.train(experiment, planned.plan if planned else None, checkpoints, train)
     text = results.to_csv(index=False, lineterminator="\n")
     record = {
         "experiment": name,
-        "protocol": experiment.to_dict(),
+        "protocol": trained.to_dict(),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "data_digest": images.digest,
         "versions": provenance.versions(),
         "device": provenance.device() | {"training": _device_name(device, engine)},
         "commit": commit,
         "package_digest": package,
-        "started": started.isoformat(timespec="seconds"),
+        "started": start["started"],
         "wall_seconds": round(time.perf_counter() - clock, 1),
         "resumed": resumed,
     }
+    if planned:
+        record["plan"] = start["plan"]
     files.write_text(folder / f"{name}.csv", text)
     files.write_json(folder / f"{name}.json", seals.seal(record))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return results
 
 
-def _check_replaceable(record: Path, experiment: Experiment) -> None:
+@contextlib.contextmanager
+def _begun(checkpoints: Path, planned: Committed | None) -> Iterator[dict[str, Any]]:
+    """Say when the training began, and under which plan; one that left no checkpoint has not begun."""
+    path = checkpoints / "start.json"
+    now = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    if path.is_file():
+        start = files.read_json(path)
+        if not isinstance(start, dict) or not {"started", "plan"} <= set(start):
+            raise ArgumentError(f"{path}: is damaged; delete {checkpoints}, and begin again")
+    else:
+        old = any(checkpoints.rglob("*.ckpt"))  # of a version that wrote no such file, and knew no plans
+        start = now | {"plan": planned.to_dict() if planned and not old else None}
+    commitments.check_same(start["plan"], planned, f"the training in {checkpoints}")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, start)
+    try:
+        yield start
+    finally:
+        if not any(checkpoints.rglob("*.ckpt")):
+            shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _check_replaceable(record: Path, experiment: Experiment, planned: Committed | None) -> None:
     """Refuse to replace a record of other settings: what was recorded is not lost by a changed option."""
     if not record.is_file():
         return
     try:
-        there = _facts(record)["protocol"]
+        facts = _facts(record)
     except ArgumentError:  # no record that anybody could use
         return
-    here = json.loads(json.dumps(experiment.to_dict()))
+    commitments.check_same(
+        facts.get("plan"), planned, f"out = {str(record.parent)!r}: the record of {experiment.name!r}"
+    )
+    there, here = facts["protocol"], _described(experiment, facts)
     for field in sorted({*there, *here}):
         if there.get(field) != here.get(field):
             raise ArgumentError(
@@ -143,9 +177,9 @@ def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:
     if trouble:
         raise ArgumentError(trouble)
     table, record = _pair(folder, name)
-    protocol = _facts(record)["protocol"]
-    wanted = json.loads(json.dumps(experiment.to_dict()))
-    for field, value in wanted.items():
+    facts = _facts(record)
+    protocol = facts["protocol"]
+    for field, value in _described(experiment, facts).items():
         if protocol.get(field) != value:
             there = protocol.get(field)
             raise ArgumentError(f"{record.name}: {field} is {there!r} there and {value!r} in the protocol")
@@ -199,6 +233,16 @@ def seal(folder: Path, name: str) -> None:
     if found != facts["sha256"]:
         raise ArgumentError(f"{table}: expected sha256 {facts['sha256']}, found {found}")
     files.write_json(record, seals.seal(facts))
+
+
+def _described(experiment: Experiment, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment as its record has it: one that a look of its plan ended has the seeds until then."""
+    described = json.loads(json.dumps(experiment.to_dict()))
+    looks = facts.get("plan", {}).get("fields", {}).get("looks", [])
+    seeds = facts["protocol"].get("seeds", [])
+    if len(seeds) in looks and described["seeds"][: len(seeds)] == seeds:
+        described["seeds"] = seeds
+    return described
 
 
 def _pair(folder: Path, name: str) -> tuple[Path, Path]:

@@ -91,6 +91,7 @@ def outlook(
     engine: Engine,
     device: str,
     record: Path | None = None,
+    kept: Path | None = None,
 ) -> Outlook:
     """Say what is to do.
 
@@ -101,6 +102,7 @@ def outlook(
         engine: where.
         device: as on the command line.
         record: a table of the same kind of training, whose seconds are a measure; None for none.
+        kept: the folder of the checkpoints; None for the one beside the record.
 
     Raises:
         ArgumentError: for an experiment that is one piece.
@@ -108,7 +110,7 @@ def outlook(
     """
     kind = device_type(device, engine)
     pieces = experiment.pieces(kind)
-    states = _states(pieces, dataset, checkpoints(folder, experiment), kind)
+    states = _states(pieces, dataset, kept or checkpoints(folder, experiment), kind)
     left = [(p, p.protocol.epochs - (states[p.name].epoch if p.name in states else 0)) for p in pieces]
     due = [entry for entry in left if entry[1] > 0]
     runs = sum(epochs * len(piece.seeds) * len(piece.protocol.schemes) for piece, epochs in due)

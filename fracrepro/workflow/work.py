@@ -64,27 +64,34 @@ def sweep_notebook(
 
 
 def train(chosen: Experiment, out: Path, device: str, dry_run: bool, engine: Engine | None) -> None:
-    """Record an experiment, on the engine where there is one, and exit with 1 if pieces failed."""
+    """Record an experiment, under its plan where it has one, and exit with 1 if pieces failed."""
     from fracrepro.nn import data
-    from fracrepro.workflow import records
+    from fracrepro.workflow import commitments, plans, records
     from fracrepro.workflow.training_tasks import UnfinishedError
 
+    planned = commitments.committed(chosen)
+    plan = planned.plan if planned else None
+    if planned:
+        click.echo(f"the plan: {planned.file}, commit {planned.commit[:10]}")
     if engine is not None:
         from fracrepro.workflow import training_tasks
 
         measure = Project.find().recorded / f"{chosen.name}.csv"
         images = data.load(chosen.dataset)
-        click.echo(str(training_tasks.outlook(chosen, images, out, engine, device, measure)))
+        for part, kept in plans.parts(chosen, plan, training_tasks.checkpoints(out, chosen)):
+            click.echo(str(training_tasks.outlook(part, images, out, engine, device, measure, kept)))
     if dry_run:
         return
     files.writable_folder("out", out)
     try:
-        results = records.run(chosen, out, device=device, engine=engine)
+        results = records.run(chosen, out, device=device, engine=engine, planned=planned)
     except UnfinishedError as error:
         for line in error.failures:
             click.echo(f"FAILED {line}", err=True)
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     for line in chosen.summary(results):
+        click.echo(line)
+    for line in plans.verdicts(plan, results) if plan else ():
         click.echo(line)
     click.echo(f"the record: {out / chosen.name}.csv")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from fracrepro.arguments import choice, integer
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import Dataset
+from fracrepro.stats.paired import FIGURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ class Experiment(ABC):
     """
 
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]]  # the fields that a profile changes
+    figures: ClassVar[tuple[str, ...]] = FIGURES  # the columns of the results that are measured
 
     if TYPE_CHECKING:  # a field in some subclasses, which a property here would hide
 

@@ -80,6 +80,7 @@ class GradientTails(Setup, Experiment):
     draws: int = 2000
     images: int = 5_000
 
+    figures: ClassVar[tuple[str, ...]] = FIGURES
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"seeds": range(2), "steps": 50},
         "book": {"seeds": range(3), "steps": 500},
