@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,11 +30,9 @@ from fracrepro.theory.numerics.factor import Factor, factor
 from fracrepro.theory.numerics.order import rising_root
 from fracrepro.theory.numerics.residual_moments import BlockMoments
 from fracrepro.theory.numerics.sampling import FactorSampler, log_distance
+from fracrepro.theory.residual_law import BlockLogNormLaw
 from fracrepro.theory.simulate import block_sizes, check_draws
 from fracrepro.theory.weights import GAUSSIAN, WIDTHS
-
-if TYPE_CHECKING:
-    from fracrepro.theory.residual_law import BlockLogNormLaw
 
 __all__ = ["ResidualBlock"]
 
@@ -95,10 +92,8 @@ class ResidualBlock:
 
     @property
     def dead_branch_probability(self) -> float:
-        """P(s = 0): no neuron of the hidden layer is alive, and R = |β|."""
-        return math.exp(self._layer.log_dead)
         """P(s = 0): no neuron of the hidden layer is alive, and ``R = |β|``."""
-        return -math.expm1(self._layer.log_alive) if self._layer.has_atom else 0.0
+        return math.exp(self._layer.log_dead)
 
     def moment(self, s: ArrayLike) -> float | np.ndarray:
         """Return the moment E[R^s; R > 0] of one block.
@@ -183,8 +178,6 @@ class ResidualBlock:
         >>> bool(abs(law.cdf(law.ppf(0.25)) - 0.25) < 1e-12)
         True
         """
-        from fracrepro.theory.residual_law import BlockLogNormLaw  # here, because that module needs this one
-
         return BlockLogNormLaw(self, depth)
 
     def critical_skip(self, s: float, alpha: ArrayLike | None = None) -> float | np.ndarray:

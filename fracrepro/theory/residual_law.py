@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,10 +16,12 @@ from fracrepro.theory.numerics.block_law import BlockSum
 from fracrepro.theory.numerics.inversion import SumLaw
 from fracrepro.theory.numerics.quantiles import Quantiles
 from fracrepro.theory.numerics.transforms import Group
-from fracrepro.theory.residual import ResidualBlock
 from fracrepro.theory.simulate import check_rng
 from fracrepro.theory.stack import DEPTHS
 from fracrepro.theory.weights import GAUSSIAN
+
+if TYPE_CHECKING:
+    from fracrepro.theory.residual import ResidualBlock
 
 __all__ = ["BlockLogNormLaw"]
 
@@ -30,7 +32,7 @@ class BlockLogNormLaw:
     Its transform is the k-th power of the block's moments of complex order, inverted numerically; no sample
     stands behind a value.
     With a skip every network survives; if all k branches are dead, which has the probability `atom`, the
-    log-norm is k log|β| exactly, and that is a step of `cdf`.
+    log-norm is ``k log|β|`` exactly, and that is a step of `cdf`.
     Without a skip the law is conditional on survival, as that of a plain network.
 
     Args:
@@ -89,7 +91,7 @@ class BlockLogNormLaw:
         """Return the density of log(r_k/r_0) beside the atom.
 
         Where branches can be as small as one likes, with few hidden neurons and few blocks, it is infinite or
-        bends at k log|β|; within 1e-6 of that point its accuracy falls to 1e-7.
+        bends at ``k log|β|``; within 1e-6 of that point its accuracy falls to 1e-7.
         """
         return self._apply(x, lambda y: (1.0 - self.atom) * self._law.pdf(y))
 
@@ -131,7 +133,7 @@ class BlockLogNormLaw:
 
     @cached_property
     def _shift(self) -> float:
-        """Where the computed law has its origin: k log|β|, or the logarithm of the root mean square."""
+        """Where the computed law has its origin: ``k log|β|``, or the logarithm of the root mean square."""
         if self.block.skip:
             return self.depth * math.log(abs(self.block.skip))
         log_alive = math.log1p(-self.block.dead_branch_probability)
