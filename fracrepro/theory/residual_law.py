@@ -142,7 +142,7 @@ class BlockLogNormLaw:
     @cached_property
     def _law(self) -> BlockSum | SumLaw:
         if self.block.skip:
-            return BlockSum(self.block.moments, self.depth, self._sd)
+            return BlockSum(self.block.moments, self.depth, self._mean - self._shift, self._sd)
         groups = [Group(layer, GAUSSIAN, self.depth) for layer in self.block.layers]
         return SumLaw(groups, self._sd)
 

@@ -38,9 +38,10 @@ class StationaryLaw(NormLaw):
     tends to it.
     It exists if and only if the Lyapunov exponent is negative (-∞ where layers can die), and
     P(r > t) ~ c t^(-α) with α the `tail_index` and c the `tail_constant`.
-    Nothing is computed before it is asked for.
-    log P(r > x) has an absolute error of about 1e-9, also far out, as long as α ≤ 4, and P(r ≤ x) one of
-    1e-10 near 0; both are measured on the page on numerics.
+    Nothing is computed before it is asked for, and no sample stands behind a probability.
+    P(r > x) has an absolute error below 1e-9 and log P(r > x) one below 1e-8, also far out, as long as α ≤ 4.
+    Measured against another discretization, whose own error is 1e-14, over widths from 1 to 64 and tail
+    indices from 0.1 to 3.9: at most 2e-10 and 4e-9; P(r ≤ x) near 0 is on the page on numerics.
 
     Args:
         width: an integer from 1; up to 10⁵ or so.

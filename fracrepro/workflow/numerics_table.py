@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from fracrepro import files
 from fracrepro.figures import numbers
-from fracrepro.workflow.accuracy import many_layers, one_layer, several_inputs
+from fracrepro.workflow.accuracy import many_layers, one_layer, several_inputs, shapes
 from fracrepro.workflow.accuracy.rows import Row
 from fracrepro.workflow.project import Project
 
-ROWS: list[Row] = [*one_layer.ROWS, *many_layers.ROWS, *several_inputs.ROWS]
+ROWS: list[Row] = [*one_layer.ROWS, *many_layers.ROWS, *several_inputs.ROWS, *shapes.ROWS]
 
 
 def as_table(rows: Iterable[Row]) -> str:

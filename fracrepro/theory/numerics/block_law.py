@@ -28,9 +28,9 @@ class BlockSum:
 
     reach = 0.0
 
-    def __init__(self, moments: BlockMoments, depth: int, sd: float) -> None:
-        """Place the lines left of 0."""
-        self.moments, self.depth, self.sd = moments, depth, sd
+    def __init__(self, moments: BlockMoments, depth: int, mean: float, sd: float) -> None:
+        """Place the lines left of 0; `mean` and `sd` are those of the sum."""
+        self.moments, self.depth, self.mean, self.sd = moments, depth, mean, sd
         self.log_atom = depth * math.log(moments.dead) if moments.dead else -math.inf
         tilts = np.array(_UNITS) / sd
         edge = 2.0 * _EDGE * moments.shape  # E R^s is finite down to s = -d

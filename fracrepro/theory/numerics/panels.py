@@ -22,43 +22,61 @@ from scipy import special
 # numerics.md: numerics-block-panels
 _NODES = 20
 _RESOLVED, _DONE = 1e-14, 1e-13
-_GROWTH, _SMALLEST_PANEL, _FURTHEST = 2.0, 1e-6, 1e14
+_NOISE, _NOISE_FALL = 1e-11, 4.0
+_GROWTH, _FURTHEST, _MOST = 2.0, 1e14, 3000
 _ROWS = 1 << 8
 
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
 class Panel(NamedTuple):
-    """An interval of frequencies and M/s^power on it, as Legendre coefficients by power."""
+    """An interval of frequencies and M e^{-iu·centre}/s^power on it, as Legendre coefficients by power."""
 
     middle: float
     half: float
+    centre: float
     coefficients: tuple[np.ndarray, np.ndarray]
 
 
 class PanelLine:
     """M(s) on the line s = τ + iu, u ≥ 0."""
 
-    def __init__(self, tilt: float, transform: Transform, first: float) -> None:
-        """Cut the line into panels, the first of the given length, until nothing of the integral is left."""
+    def __init__(self, tilt: float, transform: Transform, first: float, mean: float = 0.0) -> None:
+        """Cut the line into panels, the first of the given length, until nothing of the integral is left.
+
+        Near u = 0 the transform turns like e^{iu·mean}, far out not at all; a panel takes what is smoother.
+        """
         self.tilt = tilt
         self.panels: list[Panel] = []
         nodes, weights = np.polynomial.legendre.leggauss(_NODES)
         orders = np.arange(_NODES)
         project = (np.polynomial.legendre.legvander(nodes, _NODES - 1) * weights[:, None]).T
         project *= orders[:, None] + 0.5
-        start, length = 0.0, first
+        start, length, last = 0.0, first, math.inf
         while start < _FURTHEST:
             half = length / 2.0
             s = tilt + 1j * (start + half + half * nodes)
             values = transform(s)
-            plain, divided = project @ values, project @ (values / s)
+            panels = [
+                Panel(
+                    start + half,
+                    half,
+                    centre,
+                    (project @ (turned := values * np.exp(-1j * s.imag * centre)), project @ (turned / s)),
+                )
+                for centre in dict.fromkeys((0.0, mean))
+            ]
             # The integral of the distribution function is what must be right.
-            unresolved = float(np.abs(divided[-2:]).max()) * length > _RESOLVED
-            if unresolved and length > _SMALLEST_PANEL * first:
-                length /= _GROWTH
+            sizes = [float(np.abs(panel.coefficients[1][-2:]).max()) * length for panel in panels]
+            size = min(sizes)
+            noise = size < _NOISE and size > last / _NOISE_FALL  # what halving does not lower is rounding
+            if size > _RESOLVED and not noise:
+                length, last = length / _GROWTH, size
                 continue
-            self.panels.append(Panel(start + half, half, (plain, divided)))
+            if len(self.panels) == _MOST:
+                raise RuntimeError(f"the transform does not decay on the line through {tilt}")
+            self.panels.append(panels[sizes.index(size)])
+            last = math.inf
             start += length
             if float(np.abs(values / s).max()) * start < _DONE:
                 break
@@ -68,15 +86,17 @@ class PanelLine:
         """(1/2πi) ∫ M(s) e^{-sy} s^{-power} ds over the whole line."""
         middles = np.array([panel.middle for panel in self.panels])
         halves = np.array([panel.half for panel in self.panels])
+        centres = np.array([panel.centre for panel in self.panels])
         terms = np.array([panel.coefficients[power] for panel in self.panels])
         terms = terms * (-1j) ** np.arange(_NODES) * halves[:, None]
         result = np.empty(len(y))
         for row in range(0, len(y), _ROWS):
             part = y[row : row + _ROWS]
-            omega = np.multiply.outer(part, halves)
+            distances = np.subtract.outer(part, centres)
+            omega = distances * halves
             signs = np.sign(omega)[..., None] ** np.arange(_NODES)
             signs[..., 0] = 1.0
             bessel = special.spherical_jn(np.arange(_NODES), np.abs(omega)[..., None]) * signs
-            total = (bessel * terms).sum(axis=-1) * np.exp(-1j * np.multiply.outer(part, middles))
+            total = (bessel * terms).sum(axis=-1) * np.exp(-1j * distances * middles)
             result[row : row + _ROWS] = 2.0 * total.sum(axis=1).real * np.exp(-self.tilt * part) / math.pi
         return result

@@ -32,6 +32,7 @@ _CHUNK = 1 << 19
 _SMALL = 1.0
 _BETWEEN = (0.2, 0.35, 0.5, 0.65, 0.8)
 _EXCESS_LINE, _WIDEST = 1.5, 2.0
+_LARGE, _ROOM = 2.0, 0.25
 # numerics.md: numerics-block-cumulants
 _RADIUS, _POINTS = 0.125, 32
 
@@ -114,19 +115,25 @@ class BlockMoments:
         return float(alive * first), float(alive * (2.0 * second + self.dead * first**2))
 
     def on_line(self, q: np.ndarray) -> np.ndarray:
-        """E[(R/β)^(2q); c > 0] for complex q of one real part p < 0, with an error of some 1e-16.
+        """E[(R/β)^(2q); c > 0] for complex q of one real part p < 0, Im q ≥ 0, to some 1e-16 of that at p.
 
-        Where the branch is small for |q| the line stands between the poles at 0 and 1 and owes the first;
-        elsewhere it stands left of 0 but right of p, and owes nothing.
+        Where the branch is small for |q| the line stands between the poles at 0 and 1 and owes the first.
+        Where it is large the line stands left of p and owes the pole at q, the moment without a skip.
+        Elsewhere it stands left of 0 but right of p, and owes nothing.
         """
-        p = float(q[0].real)
+        p, end = float(q[0].real), -self.layer.order / 2.0
         small = np.array([self.is_small(value) for value in np.abs(q).tolist()])
-        omega = max(p, self._lowest) / 2.0
         result = np.empty(q.shape, dtype=complex)
         if small.any():
             result[small] = self.layer.alive + self.integral(q[small], Place(0.5, 0.5))
-        if not small.all():
-            result[~small] = self.integral(q[~small], Place(omega, -omega))
+        rest = q[~small]
+        if rest.size and self.log_size + math.log(self.shape) > _LARGE and p > end + _ROOM:
+            omega = max(p - 0.5, (p + end) / 2.0)
+            passed = np.array([self._behind(value) for value in rest.tolist()])
+            result[~small] = passed + self.integral(rest, Place(omega, min(p - omega, omega - end)))
+        elif rest.size:
+            omega = max(p, self._lowest) / 2.0
+            result[~small] = self.integral(rest, Place(omega, -omega))
         return result
 
     def place(self, q: float, *, small: bool) -> Place:
@@ -173,7 +180,7 @@ class BlockMoments:
         return _log_binomial(q, n) + self._gamma_ratio(q, q - n) + self.log_real_moment(q - n)
 
     def _behind(self, q: complex) -> complex:
-        """The residue at w = q for complex q with Im q > 0: the whole moment where the skip is 0."""
+        """The residue at w = q for complex q with Im q ≥ 0: the whole moment where the skip is 0."""
         log_moment = self._moments.log_power(np.array([q]))[0] + q * self.log_size + self.layer.log_alive
         return complex(np.exp(log_moment + log_gamma_difference(self.shape + q, q)))
 
