@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +115,16 @@ def _check_against(plan: Plan, experiment: Experiment) -> None:
     for scheme in plan.schemes:
         choice("schemes", str(scheme).partition(" ")[0], schemes.names())
     facts = experiment.to_dict()
-    axes, network = dict(facts.get("axes", {})), facts["network"]
+    axes, network = dict(facts.get("axes", {})), facts.get("network", {})
     _same("data", plan.data, facts["dataset"])
     _same(
         "schemes", sorted(plan.schemes), sorted(arm(each["name"], each.get("s")) for each in facts["schemes"])
     )
     _same("seeds: main", list(plan.seeds_of("main")), facts["seeds"])
-    for rate in axes.get("learning_rate", [facts["learning_rate"]]):
+    rates = axes.get("learning_rate", facts.get("learning_rate", ()))
+    if isinstance(rates, Mapping):  # a rate for each scheme
+        rates = rates.values()
+    for rate in rates if isinstance(rates, Iterable) else [rates]:
         if rate not in plan.rates:
             raise ArgumentError(f"rates = {list(plan.rates)}: the experiment trains at {rate}")
     named = dict(plan.networks) | dict(plan.settings)
