@@ -9,8 +9,7 @@ So ‖x'‖ = ‖x‖ R with
 
 g standard normal and all variables independent: the factors of different blocks are independent and of one
 law, as those of plain layers are.
-This law of a live branch is ours; the schemes that use residual blocks start the branch at zero or at a scale
-of their own.
+This law of a live branch is ours.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from fracrepro.theory.numerics.factor import Factor, factor
 from fracrepro.theory.numerics.order import rising_root
 from fracrepro.theory.numerics.residual_moments import BlockMoments
 from fracrepro.theory.numerics.sampling import FactorSampler, log_distance
+from fracrepro.theory.residual_law import BlockLogNormLaw
 from fracrepro.theory.simulate import block_sizes, check_draws
 from fracrepro.theory.weights import GAUSSIAN, WIDTHS
 
@@ -93,7 +93,7 @@ class ResidualBlock:
     @property
     def dead_branch_probability(self) -> float:
         """P(s = 0): no neuron of the hidden layer is alive, and ``R = |β|``."""
-        return -math.expm1(self._layer.log_alive) if self._layer.has_atom else 0.0
+        return math.exp(self._layer.log_dead)
 
     def moment(self, s: ArrayLike) -> float | np.ndarray:
         """Return the moment E[R^s; R > 0] of one block.
@@ -139,8 +139,9 @@ class ResidualBlock:
         if self.alpha == 0.0:
             return order * math.log(abs(self.skip))
         if self.skip == 0.0:
-            return self._log_branch_moment(order)
-        return order * math.log(abs(self.skip)) + self._moments.log_power(order / 2.0)
+            parts = math.fsum(log_moment_of(order, layer, GAUSSIAN) for layer in self.layers)
+            return 0.5 * order * self._log_kappa + parts
+        return order * math.log(abs(self.skip)) + self.moments.log_power(order / 2.0)
 
     def log_moments(self) -> tuple[float, float]:
         """Return mean and variance of log R given R > 0.
@@ -156,15 +157,28 @@ class ResidualBlock:
         if self.alpha == 0.0:
             return math.log(abs(self.skip)), 0.0
         if self.skip == 0.0:
-            parts = [layer.log_moments(GAUSSIAN) for layer in (self._layer, self._chi)]
+            parts = [layer.log_moments(GAUSSIAN) for layer in self.layers]
             mean, variance = (math.fsum(part) for part in zip(*parts, strict=True))
             return 0.5 * self._log_kappa + mean, variance
-        mean, variance = self._moments.log_cumulants()
+        mean, variance = self.moments.log_cumulants()
         return math.log(abs(self.skip)) + mean / 2.0, variance / 4.0
 
     def lyapunov_exponent(self) -> float:
         """Return E log R given R > 0, the almost sure limit of (1/k) log(r_k/r_0) over k blocks."""
         return self.log_moments()[0]
+
+    def log_norm_law(self, depth: int) -> BlockLogNormLaw:
+        """Return the law of log(r_k/r_0) over `depth` such blocks, an integer from 1.
+
+        Raises:
+            ArgumentError: outside this range, and where α is 0.
+
+        >>> import fracrepro as fr
+        >>> law = fr.ResidualBlock(12, 20, fr.ReLU(), 0.5, (2 / 12, 1 / 20)).log_norm_law(30)
+        >>> bool(abs(law.cdf(law.ppf(0.25)) - 0.25) < 1e-12)
+        True
+        """
+        return BlockLogNormLaw(self, depth)
 
     def critical_skip(self, s: float, alpha: ArrayLike | None = None) -> float | np.ndarray:
         """Return the β ≥ 0 for which E R^s = 1, for the given α or for several: the curve that preserves s.
@@ -304,11 +318,6 @@ class ResidualBlock:
         spread = (1.0 + self.activation.kappa / self.hidden) * (1.0 + 2.0 / self.width)
         return beta2**2 + (2.0 + 4.0 / self.width) * beta2 * branch + branch**2 * spread
 
-    def _log_branch_moment(self, s: float) -> float:
-        """log E (α s χ_d)^s, the moment where the skip is 0."""
-        parts = (log_moment_of(s, layer, GAUSSIAN) for layer in (self._layer, self._chi))
-        return 0.5 * s * self._log_kappa + math.fsum(parts)
-
     @property
     def _gain(self) -> float:
         """K = d h σ₁² σ₂² E φ(g)²."""
@@ -325,11 +334,12 @@ class ResidualBlock:
         return factor(self.hidden, self.activation)
 
     @property
-    def _chi(self) -> Factor:
-        """The law of χ_d."""
-        return factor(self.width, Linear())
+    def layers(self) -> tuple[Factor, Factor]:
+        """The laws of R_h and of χ_d, whose product is the factor where the skip is 0."""
+        return self._layer, factor(self.width, Linear())
 
     @cached_property
-    def _moments(self) -> BlockMoments:
+    def moments(self) -> BlockMoments:
+        """The moments of R/β, real and complex, for α and β other than 0."""
         log_scale = math.log(2.0) + self._log_kappa - 2.0 * math.log(abs(self.skip))
         return BlockMoments(self._layer, self.width, log_scale)

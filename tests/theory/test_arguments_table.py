@@ -38,6 +38,8 @@ WITH_WIDTH = {
     "StationaryLaw": lambda d: fr.StationaryLaw(d, RELU, 0.1, 0.1),
     "square_moments": lambda d: fr.square_moments(2, d, RELU, 0.1, 0.1),
     "ResidualBlock": lambda d: fr.ResidualBlock(d, 8, RELU, 0.1, (0.1, 0.1)),
+    "GramChain": lambda d: fr.GramChain(d, RELU, 0.1),
+    "SpikingChain": lambda d: fr.SpikingChain(d, 1.0),
 }
 BAD_VARIANCES = [0, -1.0, NAN, INF, "1"]
 WITH_VARIANCE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from scipy import special
@@ -25,10 +26,21 @@ _LAST_KNOT, _LAST_KNOT_ABSOLUTE = 8.2, 6.0
 _FAR_LINE = 4.0
 
 
-class Quantiles:
-    """Quantiles of shift + S for S of a :class:`SumLaw` with mean `mean`."""
+class Law(Protocol):
+    """The law of a sum S, as :class:`SumLaw` describes it."""
 
-    def __init__(self, law: SumLaw, mean: float, shift: float) -> None:
+    sd: float
+
+    @property
+    def reach(self) -> float: ...  # noqa: D102
+    def cdf_sf(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...  # noqa: D102
+    def pdf(self, x: np.ndarray) -> np.ndarray: ...  # noqa: D102
+
+
+class Quantiles:
+    """Quantiles of shift + S for S of a law with mean `mean`."""
+
+    def __init__(self, law: Law, mean: float, shift: float) -> None:
         """Keep the law; nothing is computed before the first question."""
         self.law = law
         self.mean = mean

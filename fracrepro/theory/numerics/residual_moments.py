@@ -55,7 +55,7 @@ class BlockMoments:
         """Keep the law of the hidden layer, the width, and log(2κ/β²)."""
         self.layer = layer
         self.shape = width / 2
-        self.dead = -math.expm1(layer.log_alive) if layer.has_atom else 0.0
+        self.dead = math.exp(layer.log_dead)
         # E Z given a live branch; Y of the complex moments is X scaled to mean 1 given X > 0.
         self.log_size = log_scale + math.log(layer.mean) - layer.log_alive
         self._moments = complex_moments(layer, GAUSSIAN)
@@ -113,16 +113,21 @@ class BlockMoments:
         first, second = ((logs * q**-n).real.mean() for n in (1, 2))
         return float(alive * first), float(alive * (2.0 * second + self.dead * first**2))
 
-    def on_line(self, q: np.ndarray, *, small: bool) -> np.ndarray:
-        """E (R/β)^(2q) - P(dead branch) for complex q of one real part p < 0, with an error of 1e-15.
+    def on_line(self, q: np.ndarray) -> np.ndarray:
+        """E[(R/β)^(2q); c > 0] for complex q of one real part p < 0, with an error of some 1e-16.
 
-        A line left of 0 but right of p owes nothing; one between 0 and 1 owes the residue at 0.
+        Where the branch is small for |q| the line stands between the poles at 0 and 1 and owes the first;
+        elsewhere it stands left of 0 but right of p, and owes nothing.
         """
         p = float(q[0].real)
-        if small:
-            return self.layer.alive + self.integral(q, Place(0.5, 0.5))
+        small = np.array([self.is_small(value) for value in np.abs(q).tolist()])
         omega = max(p, self._lowest) / 2.0
-        return self.integral(q, Place(omega, -omega))
+        result = np.empty(q.shape, dtype=complex)
+        if small.any():
+            result[small] = self.layer.alive + self.integral(q[small], Place(0.5, 0.5))
+        if not small.all():
+            result[~small] = self.integral(q[~small], Place(omega, -omega))
+        return result
 
     def place(self, q: float, *, small: bool) -> Place:
         """A line for real q, as far as possible from the poles: right of 0 for a small branch, else left."""
