@@ -141,7 +141,7 @@ def test_the_demonstrations_agree_with_other_routes(book):
 
 
 def test_the_control_of_the_log_gaussian_limit_is_the_distance_of_two_normal_laws(book):
-    """In the limit N(-5/2, 5/2) is that far from N(-2, 2), with 1 in place of 5/4; the page's least is near it."""
+    """In the limit N(-5/2, 5/2) is that far from the control N(-2, 2); the least on the page is near it."""
     x = np.linspace(-12, 8, 4001)
     one, other = (stats.norm.cdf(x, -v, math.sqrt(v)) for v in (2.5, 2.0))
     distance = np.abs(one - other).max()
