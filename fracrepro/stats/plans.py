@@ -171,7 +171,7 @@ class Plan:
             raise ArgumentError(f"looks = {counts}: several need multiplicity: holm")
 
     def _check_power(self, endpoint: Endpoint) -> None:
-        """A promise that the seeds do not keep is refused, with the number that would."""
+        """A promise that the last look alone does not keep is refused, with the number that would."""
         promise, pairs, level = endpoint.power, self.looks[-1], self.level_of_one()
         words = f"endpoint {endpoint.name!r}: power"
         integer(f"{words}: pairs", promise.pairs, f"[2, {len(self.seeds_of('pilot'))}]")
