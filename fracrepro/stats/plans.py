@@ -15,7 +15,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.stats.endpoints import Endpoint, check_names, entries, mapping
 from fracrepro.stats.looks import looks
 
-__all__ = ["RULES", "Plan", "arm", "differing_field"]
+__all__ = ["RULES", "ExperimentPlan", "arm", "differing_field"]
 
 #: How all comparisons of an experiment are held together.
 RULES = ("holm", "max_t")
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExperimentPlan:
     """What an experiment asks, runs, measures and judges.
 
     Args:
