@@ -10,6 +10,7 @@ import pytest
 
 from fracrepro import oracle
 from fracrepro.errors import ArgumentError
+from fracrepro.oracle.mixtures import live_neurons
 
 LINEAR, RELU, ABS, LEAKY = (1, 1), (1, 0), (1, -1), (1, 0.25)
 RANDOM = (1, (-0.25, 0.5))
@@ -39,7 +40,9 @@ def test_brings_nothing_of_the_theory():
     names = set(eval(result.stdout))
     package = "import sys, fracrepro; print([m for m in sys.modules if m.startswith('fracrepro.')])"
     alone = subprocess.run([sys.executable, "-c", package], capture_output=True, text=True, check=True)
-    assert names - set(eval(alone.stdout)) == {"fracrepro.oracle"}
+    others = {name for name in names - set(eval(alone.stdout)) if name.split(".")[1] != "oracle"}
+    assert "fracrepro.oracle" in names
+    assert others == set()
     light = "import sys, fracrepro; print('mpmath' in sys.modules)"
     assert "False" in subprocess.run([sys.executable, "-c", light], capture_output=True, text=True).stdout
 
@@ -132,7 +135,7 @@ def test_orders_outside_the_integral(s):
 
 def mixture_log_moments(width, activation):
     """Given n live neurons of amplitude a, log R² - log a² has mean log 2 + ψ(n/2) and variance ψ'(n/2)."""
-    amplitude, live = oracle._live_neurons(width, activation)
+    amplitude, live = live_neurons(width, activation)
     means = {n: mp.log(2) + mp.digamma(mp.mpf(n) / 2) for n in live}
     mean = mp.fsum(w * means[n] for n, w in live.items())
     variance = mp.fsum(w * (mp.psi(1, mp.mpf(n) / 2) + (means[n] - mean) ** 2) for n, w in live.items())
@@ -178,7 +181,7 @@ def test_product_of_two_by_conditioning_on_the_first(name):
 
     def density(r):
         """From χ² densities by hand."""
-        amplitude, live = oracle._live_neurons(width, activation)
+        amplitude, live = live_neurons(width, activation)
         z = (r / amplitude) ** 2 / 2
         return mp.fsum(
             w * 2 * z ** (mp.mpf(n) / 2) * mp.exp(-z) / mp.gamma(mp.mpf(n) / 2) / r for n, w in live.items()

@@ -16,7 +16,7 @@ from typing import Any
 import mpmath as mp
 from mpmath import mpf
 
-from fracrepro.oracle import chi_moment, death, pieces, transform
+from fracrepro.oracle.transforms import chi_moment, death, pieces, transform
 
 
 def density(x: Any, hidden: int, activation: Any) -> mpf:

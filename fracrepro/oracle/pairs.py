@@ -8,7 +8,7 @@ from typing import Any
 import mpmath as mp
 from mpmath import mpf
 
-from fracrepro.oracle import Piece, pieces
+from fracrepro.oracle.transforms import Piece, pieces
 
 
 def mean_product(activation: Any, cosine: Any, m: int, n: int, *, shared: bool = False, dps: int = 20) -> mpf:

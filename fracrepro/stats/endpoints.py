@@ -49,7 +49,15 @@ class Promise:
             real("power: difference", self.difference, f"(0, {1 - self.share:g}]")
 
     def power(self, pairs: int, level: float) -> float:
-        """Return the power for a number of pairs, at the bound of the pilot's spread or of the exact test."""
+        """Return the power for a number of pairs.
+
+        It is that of Student's test at the upper bound of the pilot's deviation, also for epochs, and for a
+        share that of McNemar's test of independent runs.
+
+        Args:
+            pairs: of the experiment.
+            level: of one comparison, two-sided.
+        """
         if self.share is not None:
             return share_power(pairs, min(1.0, self.share + self.difference), self.share, level=level)
         if self.deviation is None:

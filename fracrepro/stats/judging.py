@@ -12,11 +12,11 @@ from fracrepro.arguments import choice, real
 from fracrepro.errors import ArgumentError
 from fracrepro.stats.endpoints import Endpoint
 from fracrepro.stats.equivalence import equivalence, one_sided, verdict
-from fracrepro.stats.families import holm
 from fracrepro.stats.joint import curve_difference
 from fracrepro.stats.looks import sequential_p
+from fracrepro.stats.multiplicity import holm
 from fracrepro.stats.paired import paired_difference
-from fracrepro.stats.plans import Plan, arm
+from fracrepro.stats.plans import ExperimentPlan, arm
 from fracrepro.stats.reaching import compare_times, epochs_to, rank_differences
 from fracrepro.stats.shares import detectable_share, share_difference
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "is_open", "judge", "measure", "pilot_table"]
 
 
-def judge(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
+def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
     """Return the verdict of every comparison of a plan.
 
     ========== ========================== ============================================================
@@ -252,7 +252,7 @@ class _Comparison:
         )
 
 
-def _by_holm(plan: Plan, found: list[_Comparison], pairs: int) -> list[dict[str, Any]]:
+def _by_holm(plan: ExperimentPlan, found: list[_Comparison], pairs: int) -> list[dict[str, Any]]:
     """The rows under Holm's rule, with all looks until now."""
     seen, fractions = [count for count in plan.looks if count <= pairs], plan.fractions()
     p_values: list[float] = []
@@ -274,7 +274,7 @@ def _by_holm(plan: Plan, found: list[_Comparison], pairs: int) -> list[dict[str,
     return rows
 
 
-def _by_band(plan: Plan, found: list[_Comparison], pairs: int) -> list[dict[str, Any]]:
+def _by_band(plan: ExperimentPlan, found: list[_Comparison], pairs: int) -> list[dict[str, Any]]:
     """The rows under one joint band of all comparisons; it says which are equivalent."""
     band = curve_difference(np.column_stack([each.gaps() for each in found]), confidence=1 - plan.level)
     rows = []
@@ -286,7 +286,7 @@ def _by_band(plan: Plan, found: list[_Comparison], pairs: int) -> list[dict[str,
     return rows
 
 
-def _pairs_there(plan: Plan, results: pd.DataFrame) -> int:
+def _pairs_there(plan: ExperimentPlan, results: pd.DataFrame) -> int:
     """How many pairs the results have; refused unless they are the first that a look sees."""
     there = set(results["seed"].tolist())
     for count in plan.looks:

@@ -15,7 +15,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.stats.endpoints import Endpoint, check_names, entries, mapping
 from fracrepro.stats.looks import looks
 
-__all__ = ["RULES", "Plan", "arm", "differing_field"]
+__all__ = ["RULES", "ExperimentPlan", "arm", "differing_field"]
 
 #: How all comparisons of an experiment are held together.
 RULES = ("holm", "max_t")
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExperimentPlan:
     """What an experiment asks, runs, measures and judges.
 
     Args:
@@ -171,7 +171,7 @@ class Plan:
             raise ArgumentError(f"looks = {counts}: several need multiplicity: holm")
 
     def _check_power(self, endpoint: Endpoint) -> None:
-        """A promise that the seeds do not keep is refused, with the number that would."""
+        """A promise that the last look alone does not keep is refused, with the number that would."""
         promise, pairs, level = endpoint.power, self.looks[-1], self.level_of_one()
         words = f"endpoint {endpoint.name!r}: power"
         integer(f"{words}: pairs", promise.pairs, f"[2, {len(self.seeds_of('pilot'))}]")

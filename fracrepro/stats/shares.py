@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -277,10 +278,13 @@ def detectable_share(pairs: int, second: float, *, level: float = 0.05, power: f
     1.0
     """
     second, power = real("second", second, "[0, 1]"), real("power", power, "(0, 1)")
-    for step in range(1, 1 + math.floor(1000 * (1 - second) + 1e-9)):
-        if share_power(pairs, min(1.0, second + step / 1000), second, level=level) >= power:
-            return step / 1000
-    return math.nan
+    most = math.floor(1000 * (1 - second) + 1e-9)
+
+    def power_of(step: int) -> float:  # grows with the step: more pairs differ, and more of them one way
+        return share_power(pairs, min(1.0, second + step / 1000), second, level=level)
+
+    step = bisect.bisect_left(range(most + 1), power, lo=1, key=power_of)
+    return step / 1000 if step <= most else math.nan
 
 
 def _truths(name: str, values: pd.Series) -> np.ndarray:

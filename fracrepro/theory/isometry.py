@@ -114,7 +114,8 @@ def gradient_correlations(depth: int, activation: Activation, cosine: float = 0.
     with :math:`\theta_l` the angle between both pre-activations of layer l, and p and n the slopes above and
     below zero.
     It holds in the limit of large width, for Gaussian weights of any variance without biases.
-    Unless p = n or a factor is 0 it falls like :math:`L^{-3}`, as :math:`\theta_l \approx 3\pi/(\kappa l)`.
+    Unless p = n, the inputs are parallel or a factor is 0, it falls like :math:`L^{-3}`,
+    as :math:`\theta_l \approx 3\pi/(\kappa l)`.
 
     Args:
         depth: L, an integer from 0.

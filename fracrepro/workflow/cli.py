@@ -226,6 +226,7 @@ def train(
     NAME is that of a data set for the comparison of schemes on it, or that of a sweep or a measurement.
     The full protocol goes to the project's recorded results; anything else needs --out.
     With --jobs or --scheduler its pieces train in processes or on a cluster, with the same results.
+    Where plans/NAME.yml is, the full protocol is trained under that plan, which must be committed as it is.
     """
     from fracrepro.nn.experiments.registry import experiment
     from fracrepro.workflow.engine import Engine

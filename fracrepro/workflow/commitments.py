@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
-from fracrepro.stats.plans import Plan, differing_field
+from fracrepro.stats.plans import ExperimentPlan, differing_field
 from fracrepro.workflow.plans import load
 from fracrepro.workflow.project import Project
 
@@ -36,7 +36,7 @@ class Committed:
         committed: when that was.
     """
 
-    plan: Plan
+    plan: ExperimentPlan
     file: str
     sha256: str
     commit: str

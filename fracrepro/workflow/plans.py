@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
-from fracrepro.stats.plans import Plan, arm
+from fracrepro.stats.plans import ExperimentPlan, arm
 from fracrepro.workflow.project import read_yaml
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "parts", "train", "verdicts"]
 
 
-def load(path: Path, experiment: Experiment) -> Plan:
+def load(path: Path, experiment: Experiment) -> ExperimentPlan:
     """Return the plan in a YAML file, checked against the experiment that it is of.
 
     Args:
@@ -35,7 +35,7 @@ def load(path: Path, experiment: Experiment) -> Plan:
             scheme, and whatever else does not fit; names the file and the field.
     """
     try:
-        plan = Plan.from_dict(read_yaml(path))
+        plan = ExperimentPlan.from_dict(read_yaml(path))
         _check_against(plan, experiment)
     except ArgumentError as error:
         words = str(error)
@@ -43,7 +43,7 @@ def load(path: Path, experiment: Experiment) -> Plan:
     return plan
 
 
-def parts(experiment: Experiment, plan: Plan | None, folder: Path) -> list[tuple[Experiment, Path]]:
+def parts(experiment: Experiment, plan: ExperimentPlan | None, folder: Path) -> list[tuple[Experiment, Path]]:
     """Return what is trained until each look, and the folder of its checkpoints; all at once for one look.
 
     Args:
@@ -62,7 +62,7 @@ def parts(experiment: Experiment, plan: Plan | None, folder: Path) -> list[tuple
 
 def train(
     experiment: Experiment,
-    plan: Plan | None,
+    plan: ExperimentPlan | None,
     folder: Path,
     run: Callable[[Experiment, Path], pd.DataFrame],
 ) -> tuple[pd.DataFrame, Experiment]:
@@ -92,7 +92,7 @@ def train(
     return pd.concat(tables, ignore_index=True), experiment.replace(seeds=seeds)
 
 
-def verdicts(plan: Plan, results: pd.DataFrame) -> list[str]:
+def verdicts(plan: ExperimentPlan, results: pd.DataFrame) -> list[str]:
     """Return what the command line says of the results under their plan: a line for each comparison.
 
     Args:
@@ -108,20 +108,23 @@ def verdicts(plan: Plan, results: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _check_against(plan: Plan, experiment: Experiment) -> None:
+def _check_against(plan: ExperimentPlan, experiment: Experiment) -> None:
     """Refuse a plan that is not of this experiment; what it says of it is in the experiment's dictionary."""
     from fracrepro.nn import schemes
 
     for scheme in plan.schemes:
         choice("schemes", str(scheme).partition(" ")[0], schemes.names())
     facts = experiment.to_dict()
-    axes, network = dict(facts.get("axes", {})), facts["network"]
+    axes, network = dict(facts.get("axes", {})), facts.get("network", {})
     _same("data", plan.data, facts["dataset"])
     _same(
         "schemes", sorted(plan.schemes), sorted(arm(each["name"], each.get("s")) for each in facts["schemes"])
     )
     _same("seeds: main", list(plan.seeds_of("main")), facts["seeds"])
-    for rate in axes.get("learning_rate", [facts["learning_rate"]]):
+    rates = axes.get("learning_rate", facts.get("learning_rate", ()))
+    if isinstance(rates, Mapping):  # a rate for each scheme
+        rates = rates.values()
+    for rate in rates if isinstance(rates, Iterable) else [rates]:
         if rate not in plan.rates:
             raise ArgumentError(f"rates = {list(plan.rates)}: the experiment trains at {rate}")
     named = dict(plan.networks) | dict(plan.settings)

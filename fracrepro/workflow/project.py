@@ -87,15 +87,17 @@ class Project:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return the content of a YAML file, which can hold plain values only.
+    """Return the content of a YAML file, which can hold plain values only, and no key twice.
 
     Raises:
         ArgumentError: when it is missing or not valid; names it.
     """
     import yaml
 
+    from fracrepro.workflow.yamlfile import Loader
+
     try:
-        return yaml.safe_load(files.read_text(path))
+        return yaml.load(files.read_text(path), Loader)
     except FileNotFoundError:
         raise ArgumentError(f"{path}: no such file") from None
     # Of the other two, a date of no calendar raises the first and brackets by the thousand the second.

@@ -14,7 +14,7 @@ A file for a notebook, and one for an experiment::
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.workflow.notebooks import DEFAULT_PROFILE
 from fracrepro.workflow.project import Project
 from fracrepro.workflow.sweeps import NotebookSweep
+from fracrepro.workflow.yamlfile import Loader
 
 if TYPE_CHECKING:
     from fracrepro.nn.experiments.sweep import Sweep
@@ -39,18 +40,6 @@ _SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "schemes": ((list,), "a list of names"),
     "s": ((int, float), "a number"),
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """Runs no code from a file, and refuses a key that comes twice, of which YAML would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a dictionary."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} comes twice")
-        return super().construct_mapping(node, deep)
 
 
 def load(path: Path, project: Project) -> NotebookSweep | Sweep:
@@ -77,7 +66,7 @@ def load(path: Path, project: Project) -> NotebookSweep | Sweep:
 def _read(path: Path) -> dict[str, Any]:
     """The mapping in a file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

@@ -37,7 +37,7 @@ class Book:
     def fracrepro(self, *arguments):
         environment = os.environ | {ENVIRONMENT_VARIABLE: str(self.project.root)}
         return subprocess.run(
-            [COMMAND, *arguments], capture_output=True, text=True, env=environment, timeout=300, check=False
+            [COMMAND, *arguments], capture_output=True, text=True, env=environment, timeout=900, check=False
         )
 
     def record(self, name):

@@ -52,6 +52,13 @@ def test_what_the_page_reports_by_other_routes(book):
     s = chosen["s"]
     log_chi = s / 2 * math.log(2) + math.lgamma((m + s) / 2) - math.lgamma(m / 2)
     assert values["order_factor"] == pytest.approx(math.exp(9 * (0.5 * math.log(m) - log_chi / s)), rel=1e-11)
+    # The edge belongs to the hidden layers and the readout: (f + 1)^(f+1) / f^f of f factors.
+    f = values["spectrum_factors"] + 1
+    assert values["spectrum_edge"] == pytest.approx((f + 1) ** (f + 1) / f**f, rel=1e-12)
+    assert values["order_factor_error"] < 1e-9
+    # Narrow networks level off where the limit falls by nearly 2³: at depth 20 to 100 by 4 at least.
+    assert values["shatter_limit_fall"] > 4
+    assert values["shatter_narrow_end"] > values["shatter_narrow_half"] / 2
     assert (values["raw_rank"], values["raw_size"]) == (m, 2 * m)
     assert (values["zero_identity_rank"], values["zero_identity_moved"]) == (8, 0.0)
     assert values["haar_words"] == values["spectrum_control_words"] == "is rejected"

@@ -79,7 +79,7 @@ def test_the_walk_and_its_curve(book):
         moment(s, width, hidden, alpha, values["circle_skip"]), rel=1e-8
     )
     assert values["root_growth"] == pytest.approx((1 + 1 / chosen["blocks"]) ** chosen["blocks"], rel=1e-12)
-    for name in ("walk", "walk_even", "kaiming_growth", "branch_growth", "curve", "circle"):
+    for name in ("walk", "walk_even", "kaiming_growth", "root_growth", "branch_growth", "curve", "circle"):
         assert values[f"{name}_error"] < 1e-12, name
     assert values["curve_ray_gap"] < 1e-10
     assert values["ks_p_value"] > 1e-3
@@ -90,7 +90,8 @@ def test_the_walk_and_its_curve(book):
 
 
 def test_zero_branches_and_the_first_step(book):
-    values = book.record(NAME)["values"]
+    record = book.record(NAME)
+    values, chosen = record["values"], record["parameters"]
     for name in ("skipinit_identity", "rezero_identity", "branches_still", "fixup_logits_zero"):
         assert values[name], name
     assert values["fixup_first"]
@@ -102,7 +103,12 @@ def test_zero_branches_and_the_first_step(book):
     assert abs(values["fixup_exponent_two"]) < 0.1
     assert abs(values["fixup_exponent_three"]) < 0.1
     # Exactly one more than with the power of L, to first order in the rate.
-    assert values["fixup_exponent_control"] - values["fixup_exponent_two"] == pytest.approx(1, abs=1e-2)
+    for name in ("two", "three"):
+        control = "fixup_exponent_control" + ("_three" if name == "three" else "")
+        assert values[control] - values[f"fixup_exponent_{name}"] == pytest.approx(1, abs=1e-4)
+    assert values["fixup_ratio_error"] < 1e-4
+    assert values["fixup_free_error"] < 1e-5
+    assert (values["fixup_fewest"], values["fixup_deepest"]) == (min(chosen["depths"]), max(chosen["depths"]))
     assert values["fixup_limit_gap"] < 5
 
 

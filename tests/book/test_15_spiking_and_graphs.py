@@ -76,6 +76,10 @@ def test_time_steps_and_their_control(values):
     assert values["time_p"] < 1e-3 < values["memoryless_p"]
     assert values["time_higher"]
     assert values["time_power"] > 0.9
+    # Nothing precedes the first step; a network that is silent in every step is silent in the last.
+    assert values["first_step_p"] > 1e-3
+    assert values["time_silent_all"] <= values["time_silent_last"] < values["time_silent_first"]
+    assert values["time_silent_all"] <= values["time_silent_steps"] <= 1
     assert values["one_step_silent"] == pytest.approx(silent(100, 1.0, 19), rel=1e-10)
 
 
@@ -123,6 +127,25 @@ def test_smoothing(values):
     assert values["connected_least"] > 0.5
     assert values["unscaled_end"] < 1e-6
     assert values["fixup_identity"]
+
+
+def test_a_bipartite_graph_smooths_slowly_as_two_inputs_without_a_graph(values):
+    ring = (np.roll(np.eye(6), 1, axis=0) + np.roll(np.eye(6), -1, axis=0)) / 2
+    for name, a, layers in (("early", ring, 100), ("end", ring, 400), ("plain", np.eye(2), 400)):
+        gram = np.eye(len(a))
+        for _ in range(layers):
+            gram = next_gram(gram, 2.0, a)
+        cosines = gram / np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+        assert values[f"bipartite_{name}"] == pytest.approx(1 - cosines.min(), rel=1e-6), name
+    # Like k^-2 in the limit, far from the exponential pace of the other graph: the power between k and 4k
+    # layers rises towards 2, and what it lacks shrinks like (log k)/k.
+    gram, gaps = np.eye(2), []
+    for _ in range(4001):
+        gaps.append(1 - gram[0, 1] / gram[0, 0])
+        gram = next_gram(gram, 2.0, np.eye(2))
+    lacks = [2 - math.log(gaps[k] / gaps[4 * k]) / math.log(4) for k in (100, 1000)]
+    assert 0 < lacks[1] < lacks[0] / 5
+    assert values["smoothing_end"] < 1e-5 * values["bipartite_end"]
 
 
 def test_the_preserved_order(values):

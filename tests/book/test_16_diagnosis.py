@@ -46,6 +46,12 @@ def test_the_page_finds_what_it_claims(book):
     assert values["walks_control_rejected"] == 3
     assert abs(values["spread_ratio_error"]) < values["spread_ratio_allowed"]
     assert chosen["starts"] == values["starts"]
+    # The repeat has draws of its own and the start without division is no LSUV.
+    assert values["again_size"] >= chosen["networks"]
+    assert values["again_estimate"] != values["half_estimate"]
+    assert not values["again_rejected"]
+    assert values["start_sd_fresh"] > values["lsuv_sd_fresh"]
+    assert values["division_ratio"] == pytest.approx(values["lsuv_sd_fresh"] / values["start_sd_fresh"])
     assert (values["control_words"], values["half_words"]) == ("is rejected", "does not reject")
 
 

@@ -136,6 +136,18 @@ def test_the_demonstrations_agree_with_other_routes(book):
         assert values[check] <= bound < values[control]
     assert values["shallow_control"] < 1 <= values["shallow_ratio"]
     assert values["flow_bound_later"] <= 1 < values["flow_bound_control"]
+    assert values["pieces_end"] < 8 <= values["pieces_control"] <= 60
+    assert values["pieces_end"] < values["pieces_start"]
+
+
+def test_the_control_of_the_log_gaussian_limit_is_the_distance_of_two_normal_laws(book):
+    """In the limit N(-5/2, 5/2) is that far from the control N(-2, 2); the least on the page is near it."""
+    x = np.linspace(-12, 8, 4001)
+    one, other = (stats.norm.cdf(x, -v, math.sqrt(v)) for v in (2.5, 2.0))
+    distance = np.abs(one - other).max()
+    values = book.record(NAME)["values"]
+    assert values["gaussian_control"] == pytest.approx(distance, abs=2 * values["gaussian_wide"])
+    assert values["gaussian_wide"] < 0.01 < 0.1 < distance
 
 
 def test_the_convex_optimum_of_the_page_is_that_of_its_optimality_conditions(book):
@@ -161,4 +173,5 @@ def test_the_demonstrations_stand_at_other_seeds(seed, tmp_path):
     assert values["convex_gap"] <= 1e-11
     assert values["flow_bound_ratio"] <= 1.000001
     assert values["unfolded_wrong"] == 0
+    assert values["unfolded_least_singular"] > 1e-10
     assert values["shallow_ratio"] >= 1

@@ -66,6 +66,7 @@ INTERNAL = {
     "fracrepro.workflow.sweeps": "behind `fracrepro run --sweep`",
     "fracrepro.workflow.training_tasks": "behind `fracrepro train --jobs`",
     "fracrepro.workflow.work": "behind the command line",
+    "fracrepro.workflow.yamlfile": "how YAML is read",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }
 

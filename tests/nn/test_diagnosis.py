@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import integrate, linalg, stats
 from torch import nn
 
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import diagnose, initialize_, networks
 from fracrepro.nn.diagnosis import plot_diagnosis
-from fracrepro.nn.diagnosis.expected import conditional_log_moments, weight_size
+from fracrepro.nn.diagnosis.expected import conditional_log_moments, mirrored, weight_size
 
 
 @pytest.fixture(autouse=True)
@@ -403,6 +403,78 @@ def test_weights_that_are_not_normal_are_noted():
     assert report["note"].str.contains("not normal").all()
     initialize_(model, "kaiming", generator=seeded(0))
     assert not diagnose(model, draws(4, 64, dtype=torch.float32))["note"].str.contains("not normal").any()
+
+
+def orthogonal_but_not_drawn(kind, n=16):
+    """An orthogonal matrix that nobody has drawn from Haar measure."""
+    if kind == "identity":
+        return torch.eye(n, dtype=torch.float64)
+    if kind == "permutation":
+        return torch.eye(n, dtype=torch.float64)[torch.randperm(n, generator=seeded(1))]
+    return torch.tensor(linalg.hadamard(n), dtype=torch.float64) / math.sqrt(n)
+
+
+@pytest.mark.parametrize("kind", ["identity", "permutation", "hadamard"])
+def test_the_note_says_that_the_law_of_an_orthogonal_matrix_is_haar_s(kind):
+    model = networks.mlp([16, 16, 16], fr.ReLU(), bias=False).double()
+    with torch.no_grad():
+        for layer in (model.dense0, model.dense1):
+            layer.weight.copy_(orthogonal_but_not_drawn(kind))
+    report = diagnose(model, draws(4, 16))
+    assert report["note"].str.contains("Haar").all()
+    assert report["expected"].notna().all()
+    initialize_(model, "orthogonal", generator=seeded(0))  # drawn from Haar measure, which cannot be seen
+    assert diagnose(model, draws(4, 16))["note"].str.contains("Haar").all()
+    initialize_(model, "kaiming", generator=seeded(0))
+    assert (diagnose(model, draws(4, 16))["note"] == "").all()
+
+
+def test_an_identity_does_not_follow_haar_s_law_which_is_why_the_note_is_there():
+    # Positive inputs pass identities behind ReLUs unchanged; Haar's law has them lose half of the square.
+    model = networks.mlp([16, 16, 16], fr.ReLU(), bias=False, last=True).double()
+    for layer in (model.dense0, model.dense1):
+        nn.init.eye_(layer.weight)
+    x = draws(50, 16).abs()
+    last = diagnose(model, x).iloc[-1]
+    assert last["log_norm"] == pytest.approx(x.norm(dim=1).log().mean().item(), rel=1e-12)
+    assert last["log_norm"] - last["expected"] > 2 * last["expected_sd"]
+
+
+@pytest.mark.parametrize("base", ["gaussian", "orthogonal"])
+def test_mirrored_weights_have_no_expectation(base):
+    model = networks.mlp([6, 8, 8, 4], fr.ReLU(), bias=False).double()
+    initialize_(model, "looks_linear", base=base, generator=seeded(0))
+    report = diagnose(model, draws(5, 6))
+    assert report["expected"].isna().all()
+    assert report["expected_sd"].isna().all()
+    assert report["given"].isna().all()
+    assert report["note"].str.contains("mirrored").all()
+    # One entry that differs in its last bit is the control, in every layer: rows, both, and columns.
+    with torch.no_grad():
+        for layer in (model.dense0, model.dense1, model.dense2):
+            entry = layer.weight[0, 0]
+            entry.copy_(torch.nextafter(entry, entry + 1))
+    report = diagnose(model, draws(5, 6))
+    assert report["expected"].notna().all()
+    assert not report["note"].str.contains("mirrored").any()
+
+
+def test_mirrored_branches_of_risotto_have_no_expectation_and_odd_or_repeated_halves_are_no_mirror():
+    p, q = draws(3, 3, seed=1), draws(3, 3, seed=2)
+    branch = torch.cat([torch.cat([p, q], 1), torch.cat([q, p], 1)])  # [[P, Q], [Q, P]]
+    assert mirrored(branch)
+    assert not mirrored(torch.cat([torch.cat([p, q], 1), torch.cat([q, -p], 1)]))
+    assert not mirrored(branch[:5, :5])
+    assert not mirrored(torch.cat([p, p]))
+    assert not mirrored(torch.eye(6))  # it stays with the orthogonal ones
+    model = networks.framed(networks.residual(8, 2, 8, "post", bias=False), 6, 4).double()
+    x = draws(5, 6)
+    initialize_(model, "risotto", batch=x, generator=seeded(0))
+    report = diagnose(model, x).set_index("layer")
+    mirrors = report.index.str.contains("stem|dense1|readout")
+    assert (report["note"].str.contains("mirrored") == mirrors).all()
+    assert (report["expected"].isna() == mirrors).all()
+    assert report["note"][~mirrors].str.contains("Haar").all()  # the layers that pass the input on
 
 
 def test_dropout_in_training_is_part_of_signal_and_law():

@@ -6,12 +6,12 @@ import pytest
 from scipy import stats
 
 from fracrepro.stats import judging
-from fracrepro.stats.plans import Plan
+from fracrepro.stats.plans import ExperimentPlan
 
 
 @pytest.fixture(scope="module")
 def plan(fields):
-    return Plan.from_dict(fields())
+    return ExperimentPlan.from_dict(fields())
 
 
 def columns(table, depth, value, epoch=8):
@@ -75,7 +75,7 @@ def test_a_diverged_run_counts_with_the_value_of_the_plan(results, plan):
 
 def test_a_mean_over_epochs(fields, results):
     changes = {"measure": "mean", "epochs": [2, 4]}
-    found = judging.judge(Plan.from_dict(fields(endpoint=changes)), results(4)).iloc[0]
+    found = judging.judge(ExperimentPlan.from_dict(fields(endpoint=changes)), results(4)).iloc[0]
     table = results(4)
     means = [columns(table, 2, "test_accuracy", epoch)[0] for epoch in (2, 3, 4)]
     assert found["mean_first"] == pytest.approx(np.mean(means), rel=1e-12)
@@ -94,7 +94,7 @@ def test_all_four_verdicts(results, plan):
 
 
 def test_looks_see_the_first_seeds_and_pay(fields, results, plan):
-    planned = Plan.from_dict(fields(looks=[10, 20, 30], stopping="decided"))
+    planned = ExperimentPlan.from_dict(fields(looks=[10, 20, 30], stopping="decided"))
     early = judging.judge(planned, results(6, gain=0.3, pairs=10))
     once = judging.judge(plan, results(6, gain=0.1))
     assert early["verdict"][0] == "better"
@@ -110,7 +110,7 @@ def test_looks_see_the_first_seeds_and_pay(fields, results, plan):
 
 
 def test_a_joint_band_decides_under_max_t(fields, results):
-    plan = Plan.from_dict(fields(multiplicity="max_t"))
+    plan = ExperimentPlan.from_dict(fields(multiplicity="max_t"))
     found = judging.judge(plan, results(7, gain=0.1))
     band = (found["low"] > 0) | (found["high"] < 0)
     assert band.tolist() == (found["p_different"] <= 0.05).tolist()
@@ -123,7 +123,7 @@ def test_a_joint_band_decides_under_max_t(fields, results):
 def of_accuracy(fields, **changes):
     """The plan with its first endpoint only, which is quick to judge."""
     changed = fields(**changes)
-    return Plan.from_dict(changed | {"endpoints": changed["endpoints"][:1]})
+    return ExperimentPlan.from_dict(changed | {"endpoints": changed["endpoints"][:1]})
 
 
 @pytest.mark.parametrize("rule", ["holm", "max_t"])
@@ -168,7 +168,8 @@ def test_results_of_another_plan_are_refused(fields, results, plan, change, mess
         judging.judge(plan, results(4, epochs=24))  # such a run would be as good as one that gets there
     with pytest.raises(ValueError, match="epochs: the results end with epoch 3, before 4"):
         judging.judge(
-            Plan.from_dict(fields(endpoint={"measure": "mean", "epochs": [2, 4]})), results(4, epochs=3)
+            ExperimentPlan.from_dict(fields(endpoint={"measure": "mean", "epochs": [2, 4]})),
+            results(4, epochs=3),
         )
 
 

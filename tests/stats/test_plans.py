@@ -11,18 +11,18 @@ from fracrepro.stats.pilots import difference_power
 
 
 def test_a_plan_survives_yaml_and_json(fields):
-    plan = plans.Plan.from_dict(yaml.safe_load(yaml.safe_dump(fields())))
+    plan = plans.ExperimentPlan.from_dict(yaml.safe_load(yaml.safe_dump(fields())))
     assert plan.seeds_of("pilot") == tuple(range(10))
     assert plan.looks == (30,)
     assert plan.cells() == [{"depth": 2}, {"depth": 4}]
     assert len(plan.comparisons()) == 3 * 2
-    again = plans.Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    again = plans.ExperimentPlan.from_dict(json.loads(json.dumps(plan.to_dict())))
     assert again == plan
     assert plans.differing_field(again.to_dict(), plan.to_dict()) == ""
 
 
 def test_the_first_field_that_differs_is_named(fields):
-    one = plans.Plan.from_dict(fields()).to_dict()
+    one = plans.ExperimentPlan.from_dict(fields()).to_dict()
     for changes, name in (
         ({"level": 0.01}, "level"),
         ({"question": "Another?"}, "question"),
@@ -30,12 +30,12 @@ def test_the_first_field_that_differs_is_named(fields):
         ({"networks": {"depth": [2, 8], "width": [8]}}, "networks.depth[1]"),
         ({"seeds": {"pilot": "0-9", "main": "200-229"}}, "seeds.main[0]"),
     ):
-        other = plans.Plan.from_dict(fields(**changes)).to_dict()
+        other = plans.ExperimentPlan.from_dict(fields(**changes)).to_dict()
         assert plans.differing_field(one, other) == name
 
 
 def test_the_promise_is_kept_at_the_level_of_one_comparison(fields):
-    plan = plans.Plan.from_dict(fields())
+    plan = plans.ExperimentPlan.from_dict(fields())
     assert plan.level_of_one() == pytest.approx(0.05 / 6, rel=1e-9)
     promise = Promise(difference=1.0, wanted=0.8, pairs=200, deviation=1.0)
     # With many pairs in the pilot its bound comes near to the deviation itself.
@@ -45,7 +45,7 @@ def test_the_promise_is_kept_at_the_level_of_one_comparison(fields):
 
 def test_looks_are_paid_for(fields):
     looks = fields(looks=[10, 20, 30], stopping="decided")
-    plan = plans.Plan.from_dict(looks)
+    plan = plans.ExperimentPlan.from_dict(looks)
     assert plan.fractions() == pytest.approx([1 / 3, 2 / 3, 1.0])
     levels = [plan.level_of_one(k) for k in range(3)]
     assert levels == sorted(levels)
@@ -69,7 +69,7 @@ def test_looks_are_paid_for(fields):
 )
 def test_a_missing_field_is_named(fields, name):
     with pytest.raises(ValueError, match=f"^{name} is missing$"):
-        plans.Plan.from_dict(fields(**{name: None}))
+        plans.ExperimentPlan.from_dict(fields(**{name: None}))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_missing_field_is_named(fields, name):
 )
 def test_a_missing_field_of_an_endpoint_is_named(fields, name):
     with pytest.raises(ValueError, match=rf"^endpoint (None|'accuracy'): .*\b{name}\b"):
-        plans.Plan.from_dict(fields(endpoint={name: None}))
+        plans.ExperimentPlan.from_dict(fields(endpoint={name: None}))
 
 
 SEEDS = {"pilot": "0-9", "main": "100-129"}
@@ -137,7 +137,7 @@ SEEDS = {"pilot": "0-9", "main": "100-129"}
 )
 def test_a_bad_plan_is_one_line(fields, changes, message):
     with pytest.raises(ValueError, match=message) as caught:
-        plans.Plan.from_dict(fields(**changes))
+        plans.ExperimentPlan.from_dict(fields(**changes))
     assert "\n" not in str(caught.value)
 
 
@@ -150,20 +150,22 @@ def test_an_endpoint_twice_is_refused(fields):
     changed = fields()
     changed["endpoints"] *= 2
     with pytest.raises(ValueError, match="endpoints = 'accuracy' twice"):
-        plans.Plan.from_dict(changed)
+        plans.ExperimentPlan.from_dict(changed)
 
 
 def test_a_promise_that_the_seeds_do_not_keep_says_how_many_would(fields):
     with pytest.raises(
         ValueError, match=r"30 pairs give 0\.\d\d for a difference of 0.02 .* need (\d+) pairs"
     ) as caught:
-        plans.Plan.from_dict(fields(**promise(difference=0.02)))
+        plans.ExperimentPlan.from_dict(fields(**promise(difference=0.02)))
     enough = int(str(caught.value).split("need ")[1].split()[0])
     more = {"pilot": "0-9", "main": list(range(100, 100 + enough))}
-    plans.Plan.from_dict(fields(**promise(difference=0.02), seeds=more))
+    plans.ExperimentPlan.from_dict(fields(**promise(difference=0.02), seeds=more))
     with pytest.raises(ValueError, match=f"need {enough} pairs"):  # control: one pair fewer is refused
-        plans.Plan.from_dict(fields(**promise(difference=0.02), seeds=more | {"main": more["main"][:-1]}))
+        plans.ExperimentPlan.from_dict(
+            fields(**promise(difference=0.02), seeds=more | {"main": more["main"][:-1]})
+        )
     with pytest.raises(ValueError, match="many more pairs"):
-        plans.Plan.from_dict(fields(**promise(difference=1e-6)))
+        plans.ExperimentPlan.from_dict(fields(**promise(difference=1e-6)))
     with pytest.raises(ValueError, match="power: pairs = 11"):  # the pilot had ten seeds
-        plans.Plan.from_dict(fields(**promise(pairs=11)))
+        plans.ExperimentPlan.from_dict(fields(**promise(pairs=11)))

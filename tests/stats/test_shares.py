@@ -125,6 +125,17 @@ def test_the_number_of_pairs_for_25_points():
     assert max(needed, key=needed.get) == 0.375
 
 
+@pytest.mark.parametrize(("pairs", "second"), [(20, 0.0), (40, 0.3), (62, 0.5), (7, 0.2)])
+def test_the_detectable_share_is_the_first_of_the_grid(pairs, second):
+    found = shares.detectable_share(pairs, second)
+    grid = np.arange(1, round(1000 * (1 - second)) + 1) / 1000
+    powers = [shares.share_power(pairs, min(1.0, second + step), second) for step in grid[::10]]
+    assert (np.diff(powers) >= -1e-12).all()  # what the search rests on
+    enough = [step for step in grid if shares.share_power(pairs, min(1.0, second + step), second) >= 0.8]
+    assert (found == enough[0]) if enough else np.isnan(found)
+    assert np.isnan(shares.detectable_share(5, 0.0))  # five pairs never reach the level
+
+
 @pytest.mark.parametrize("n", [5, 8])
 def test_groups_reject_what_boschloos_test_of_scipy_rejects(n):
     rejected = np.zeros((n + 1, n + 1), bool)

@@ -281,6 +281,7 @@ def test_missing_fields_and_broken_files_are_named(project, no_training):
             with pytest.raises(ArgumentError, match=rf"tiny\.yml: {name} is missing$"):
                 plans.load(path, TINY)
     for content, words in (
+        ("level: 1\nlevel: 2", "not valid YAML: the key 'level' comes twice"),
         ("a: [", "not valid YAML"),
         ("", "the plan = None: need a mapping"),
         ("- 1", r"the plan = \[1\]: need a mapping"),
@@ -397,13 +398,18 @@ def test_a_training_goes_on_while_a_comparison_is_open(project, monkeypatch):
     )
 
 
-def test_looks_on_the_engine_say_what_is_to_do(project):
+def test_looks_on_the_engine(project):
     wide = ENDPOINT | {"margin": 100.0, "power": ENDPOINT["power"] | {"difference": 0.8}}
     write(project.root, endpoints=[wide], **LOOKS)
     commit(project.root, "Looks")
     result = train("--dry-run", "--jobs", "1")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("tiny: ") == 2
+    # Two workers train what one process does, look by look.
+    assert train("--jobs", "2").exit_code == 0
+    results = records.load_record(project.recorded, TINY)
+    alone = TINY.replace(seeds=TINY.seeds[:4]).run(progress=False)
+    pd.testing.assert_frame_equal(results.drop(columns="seconds"), alone.drop(columns="seconds"))
 
 
 def test_sweeps_and_measurements_can_be_planned(project, monkeypatch):

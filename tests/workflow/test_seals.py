@@ -172,3 +172,17 @@ def test_an_edited_recorded_experiment_is_named_by_the_ledger(project, judged, n
     code, found = judged()
     assert code == 1
     assert problem in found
+
+
+def test_a_record_that_is_not_of_its_plan_is_named_by_the_ledger(project, judged):
+    (project.notebooks / "01_good.ipynb").write_text(READS)
+    project.recorded.mkdir()
+    for path in (Path(__file__).resolve().parents[2] / "recorded").glob("mnist.*"):
+        shutil.copy(path, project.recorded)
+    executed(project)
+    assert judged() == (0, "")  # the record has no plan, and needs none
+    project.plans.mkdir()
+    (project.plans / "mnist.yml").write_text("question: Written afterwards?\n")
+    code, found = judged()
+    assert code == 1
+    assert "mnist.json: was not recorded under mnist.yml" in found

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy import special
 from torch import Tensor
 
 from fracrepro.theory.activations import Activation
 from fracrepro.theory.layer import log_moments
 
-__all__ = ["Expectation", "WeightSize", "conditional_log_moments", "weight_size"]
+__all__ = ["Expectation", "WeightSize", "conditional_log_moments", "mirrored", "weight_size"]
 
 ORTHOGONAL = 1e-5  # largest deviation of the Gram matrix, over its diagonal; random weights are far above
 KURTOSIS = 5.0  # standard errors
+HAAR = "weights are orthogonal: the law is for Haar-distributed ones, not for a given matrix"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class WeightSize:
     Attributes:
         log_size: log of the Frobenius norm; of the gain where it is orthogonal.
         freedom: degrees of freedom of the squared norm of a normal matrix that its size removes.
-        note: what speaks against the law.
+        note: what the law takes for granted, or what speaks against it.
     """
 
     log_size: float
@@ -35,7 +37,10 @@ class WeightSize:
 
 
 def weight_size(weight: Tensor) -> WeightSize | None:
-    """Return the size of a weight matrix, and whether it is orthogonal; None for a zero one."""
+    """Return the size of a weight matrix, and whether it is orthogonal; None for a zero one.
+
+    Whether an orthogonal one is Haar-distributed cannot be seen: the identity is one as well.
+    """
     w = weight.detach().double().cpu().numpy()
     total = float(np.linalg.norm(w))
     if not (math.isfinite(total) and total > 0):
@@ -44,11 +49,36 @@ def weight_size(weight: Tensor) -> WeightSize | None:
     gram = w @ w.T if n_out <= n_in else w.T @ w
     square = float(np.trace(gram)) / len(gram)
     if np.abs(gram - square * np.eye(len(gram))).max() <= ORTHOGONAL * square:
-        return WeightSize(0.5 * math.log(square), max(n_out, n_in))
+        return WeightSize(0.5 * math.log(square), max(n_out, n_in), HAAR)
     excess = w.size * float((w**4).sum()) / total**4 - 3.0
     unusual = abs(excess) > KURTOSIS * math.sqrt(24.0 / w.size) and w.size > 100
     note = f"weights are not normal (excess kurtosis {excess:.2g}): a law for normal ones" if unusual else ""
     return WeightSize(math.log(total), w.size, note)
+
+
+def mirrored(weight: Tensor) -> bool:
+    """Return whether a weight repeats its entries, to the last bit, as the schemes for mirrored signals do.
+
+    Either the lower half of its rows is minus the upper one, or columns likewise, or exchanging the halves of
+    both changes nothing, as in [[P, Q], [Q, P]], and it is not orthogonal, as the identity is.
+    The norm behind it then depends on how the halves of its input agree.
+
+    >>> import torch
+    >>> u = torch.tensor([[1.0, 2.0]])
+    >>> mirrored(torch.cat([u, -u])), mirrored(torch.cat([u, -u], 1)), mirrored(torch.cat([u, u]))
+    (True, True, False)
+    """
+    w = weight.detach()
+    rows, columns = (n // 2 for n in w.shape)
+    even_rows, even_columns = w.shape[0] == 2 * rows, w.shape[1] == 2 * columns
+    if even_rows and torch.equal(w[:rows], -w[rows:]):
+        return True
+    if even_columns and torch.equal(w[:, :columns], -w[:, columns:]):
+        return True
+    if not (even_rows and even_columns and torch.equal(w, w.roll((rows, columns), (0, 1)))):
+        return False
+    size = weight_size(w)
+    return size is not None and size.note != HAAR
 
 
 @lru_cache(maxsize=1024)
@@ -56,8 +86,8 @@ def conditional_log_moments(width: int, activation: Activation, freedom: int) ->
     r"""Return mean and variance of log R - log χ, R the factor of a layer whose random size is taken out.
 
     A matrix of independent normal entries is its Frobenius norm, a χ variable with n_out·n_in degrees of
-    freedom, times an independent direction; one of n_out × n_in with orthogonal rows or columns is what is
-    left of it after max(n_out, n_in) degrees.
+    freedom, times an independent direction; a Haar-distributed one of n_out × n_in with orthogonal rows or
+    columns is what is left of it after max(n_out, n_in) degrees.
     So with :math:`\nu` degrees
 
     .. math:: E \log R - \tfrac12 (\log 2 + \psi(\nu/2)), \qquad
@@ -104,6 +134,8 @@ class Expectation:
         size = weight_size(weight)
         if size is None:
             return Expectation(note="weights are zero or not finite: no law")
+        if mirrored(weight):
+            return Expectation(note="weights are mirrored, no independent draws: no law")
         n_out = weight.shape[0]
         biased = bias is not None and bool((bias != 0).any())
         if biased or self.given is None or len(self.means) != len(entering):

@@ -68,8 +68,11 @@ def diagnose(
     ``expected_sd``          standard deviation of the log-norm of one input, over weights of these sizes
     ======================== =================================================================================
 
-    Exact is the expectation for normal weights, and for orthogonal ones, which are recognized; for a weight
-    that was trained it says what a random one of the same size would do.
+    Exact is the expectation for independent normal weights, and for Haar-distributed orthogonal ones.
+    Orthogonal matrices are recognized, and `note` says that the law is for Haar-distributed ones, since an
+    identity, a permutation or a Hadamard matrix cannot be told from them; mirrored weights, as looks-linear
+    and RISOTTO have, are recognized too and have no expectation.
+    For a weight that was trained it says what a random one of the same size would do.
     It starts anew behind what has no law, and with every bias that is not zero.
     The gradient is that of :math:`\sum v \cdot f(x)` with fixed normal :math:`v`, or of a loss.
 

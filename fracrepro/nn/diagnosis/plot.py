@@ -52,9 +52,11 @@ def plot_diagnosis(frame: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
             raise ArgumentError(f"frame = {type(each).__name__} {name}: need what `diagnose` returns")
     try:
         import matplotlib.pyplot as plt
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ModuleNotFoundError as error:
         raise MissingPackageError("matplotlib", "book") from error
-    figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharex=True, layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.1)
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.2), sharex=True, layout=layout)
     for number, (name, each) in enumerate(frames.items()):
         for ax, (key, _, _) in zip(axes.flat, PANELS, strict=True):
             _draw(ax, each, key, _style(name, number, len(frames)), expected=len(frames) == 1)
@@ -67,7 +69,14 @@ def plot_diagnosis(frame: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
         ax.xaxis.get_major_locator().set_params(integer=True)
     if len(frames) > 1 or frames[next(iter(frames))]["expected"].notna().any():
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(5, len(labels)),
+            columnspacing=1.2,
+            frameon=False,
+        )
     return figure
 
 

@@ -30,8 +30,8 @@ class Graph(NormalScheme):
     A layer without aggregation counts as one with λ_max = 1.
 
     Source:
-        DeZoort and Hanin 2023 for C = 2; λ_max and other activations are derived on page 15,
-        graph-thm-energy.
+        DeZoort and Hanin 2023, whose abstract says that an essentially unique generalisation of He's scheme
+        exists and gives no constant; C is derived on page 15, graph-thm-energy, for the ReLU too.
 
     >>> from fracrepro.theory.activations import ReLU
     >>> Graph().std(Slot((64, 50), ReLU()))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fracrepro.stats.equivalence import one_sided
-from fracrepro.stats.families import holm
+from fracrepro.stats.multiplicity import holm
 
 
 def closed(p, groups):
