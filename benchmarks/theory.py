@@ -74,6 +74,18 @@ def law():
     fr.LogNormLaw(1000, 64, fr.ReLU(), fr.critical_variance(1, 64, fr.ReLU())).cdf(x)
 
 
+def shapes():
+    """Layers of four widths, 250 of each."""
+    widths = [16, 32, 64, 128] * 250
+    fr.LogNormLaw(1000, widths, fr.ReLU(), [2 / n for n in widths]).cdf(np.linspace(-40, 20, 1000))
+
+
+def blocks():
+    """The law of the log-norm over 100 residual blocks."""
+    block = fr.ResidualBlock(WIDTH, WIDTH, fr.ReLU(), 0.1, (2 / WIDTH, 1 / WIDTH))
+    block.log_norm_law(DEPTH).cdf(np.linspace(-1, 3, 1000))
+
+
 def grid():
     widths = np.unique(np.geomspace(2, 4096, 112).astype(int))[:100]
     fr.critical_variance(np.linspace(0.1, 2, 20)[:, None], widths, fr.LeakyReLU(0.1))
@@ -116,6 +128,10 @@ def main():
     wall, own = best(law), processor_time(law)
     print(f"LogNormLaw(1000, 64, ReLU), construction and 1000 CDF values: {1e3 * wall:.0f} ms", end="")
     print(f", {1e3 * own:.0f} ms of processor time, {own / 0.05:.2f} of the 50 ms allowed")
+    print(
+        f"  the same over 1000 layers of four widths: {1e3 * processor_time(shapes):.0f} ms of processor time"
+    )
+    print(f"  over {DEPTH} residual blocks: {1e3 * processor_time(blocks, 3):.0f} ms of processor time")
     (wall, whole), (_, needed) = map(fresh, ("import fracrepro", "import numpy, scipy.special"))
     print(f"import fracrepro: {wall:.2f} s, {wall / 0.5:.2f} of the 0.5 s allowed", end="")
     print(f"; {whole:.2f} s of processor time, {whole / needed:.2f} times import numpy, scipy.special")

@@ -52,6 +52,7 @@ def survival_probability(
     """Return P(r_k > 0), the probability that no layer of `depth` has set its output to zero.
 
     (1 - P(C = 0)^d)^k: for ReLU (1 - 2^-d)^k, with dropout around it (1 - ((1 + p)/2)^d)^k.
+    Of layers of several widths it is the product over them of the probability at depth 1.
     Deep narrow networks give 0 when the value is below the smallest float.
 
     Args:

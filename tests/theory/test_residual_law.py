@@ -63,6 +63,14 @@ def test_one_block_is_a_mixture_of_noncentral_laws(block):
             assert other.log_norm_law(1).cdf(x) != pytest.approx(expected, abs=1e-9)
 
 
+def test_lower_tails_keep_their_relative_accuracy():
+    for block in (make(12, 5, fr.ReLU(), 0.5, 1.0), make(2, 3, fr.Linear(), 2.0, -0.5)):
+        law = block.log_norm_law(1)
+        for q in (1e-6, 1e-9):
+            x = float(law.ppf(q))
+            assert law.cdf(x) == pytest.approx(one_block(x, block), rel=1e-6, abs=0)
+
+
 def two_blocks(x, law):
     """P(S₂ ≤ x) = ∫ F(x - F⁻¹(q)) dq over q in (0, 1), with F of one block; pieces end where F has a step."""
     place = math.log(abs(law.block.skip))

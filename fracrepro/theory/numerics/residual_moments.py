@@ -137,8 +137,15 @@ class BlockMoments:
         return result
 
     def place(self, q: float, *, small: bool) -> Place:
-        """A line for real q, as far as possible from the poles: right of 0 for a small branch, else left."""
+        """A line for real q, as far as possible from the poles: right of 0 for a small branch, else left.
+
+        For q < 0 it is left of q, too, because a large branch makes the moment about E Z^q.
+        """
         low, high = (0.0, 1.0) if small else (self._lowest, 0.0)
+        if not small and q < 0.0:
+            end = -self.layer.order / 2.0
+            high = q if q > end + _ROOM else min(0.0, end + 1.0)
+            low = max(high - 1.0, end)
         places = low + (high - low) * np.array(_BETWEEN)
         behind = np.abs(places[:, None] - (q - np.arange(_count(q - low) + 2))).min(axis=1)
         gaps = np.minimum(np.minimum(places - low, high - places), behind)
