@@ -52,10 +52,12 @@ def test_laws_are_found_by_name():
 
 # What a branch on the name looks like; strings as defaults, in docstrings and in calls are none.
 BRANCH = re.compile(r"(==|!=|\bis\b|\bin\b|\bcase\b)\s*[\[(]?\s*[\"'](gaussian|orthogonal)[\"']")
+# The base of looks-linear weights has the same words, and says how a matrix is drawn, not what its law does.
+BASE = re.compile(r"\bbase == [\"'](gaussian|orthogonal)[\"']")
 
 
 def branches(text):
-    return [line for line in text.splitlines() if BRANCH.search(line)]
+    return [line for line in text.splitlines() if BRANCH.search(BASE.sub("", line))]
 
 
 def test_no_module_branches_on_the_name():
