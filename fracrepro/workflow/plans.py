@@ -102,9 +102,10 @@ def verdicts(plan: ExperimentPlan, results: pd.DataFrame) -> list[str]:
     from fracrepro.stats.judging import judge
 
     lines = []
-    for row in judge(plan, results).to_dict("records"):
-        cell = "".join(f", {name} {row[name]}" for cell in plan.cells()[:1] for name in cell)
-        lines.append(f"{row['endpoint']}{cell}: {row['first']} against {row['second']}: {row['verdict']}")
+    rows = judge(plan, results).to_dict("records")
+    for row, (_, cell, first, second) in zip(rows, plan.comparisons(), strict=True):
+        place = "".join(f", {name} {value}" for name, value in cell.items())
+        lines.append(f"{row['endpoint']}{place}: {first} against {second}: {row['verdict']}")
     return lines
 
 
@@ -121,7 +122,7 @@ def _check_against(plan: ExperimentPlan, experiment: Experiment) -> None:
         "schemes", sorted(plan.schemes), sorted(arm(each["name"], each.get("s")) for each in facts["schemes"])
     )
     _same("seeds: main", list(plan.seeds_of("main")), facts["seeds"])
-    rates = axes.get("learning_rate", facts.get("learning_rate", ()))
+    rates = axes.get("learning_rate", facts.get("learning_rate", facts.get("learning_rates", ())))
     if isinstance(rates, Mapping):  # a rate for each scheme
         rates = rates.values()
     for rate in rates if isinstance(rates, Iterable) else [rates]:
