@@ -1,4 +1,4 @@
-"""The measurement at equal epochs: its rows, its training, its repetition, its figures computed another way."""
+"""The measurement at equal epochs: its rows, its training, its figures computed another way."""
 
 import json
 import math
@@ -146,7 +146,7 @@ def test_a_stopped_measurement_continues(results, tmp_path, monkeypatch):
     assert calls == [(0, (0,)), (0, (5,)), (1, (0,)), (1, (0,)), (1, (5,))]
     without = [results.drop(columns="seconds"), again.drop(columns="seconds")]
     pd.testing.assert_frame_equal(*without)
-    with pytest.raises(CheckpointError, match="goal is 1.5 there and 1.4 here"):
+    with pytest.raises(CheckpointError, match=r"goal is 1\.5 there and 1\.4 here"):
         SMALL.replace(goal=1.4).run(device="cpu", checkpoint=tmp_path, progress=False)
     kept = tmp_path / "batch-4-seeds-0-0.ckpt"
     kept.write_bytes((tmp_path / "batch-4-seeds-5-5.ckpt").read_bytes())

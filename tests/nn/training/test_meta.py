@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments import CIFAR10, DIGITS, GRADIENT_TAILS
+from fracrepro.nn.experiments import CIFAR10, DIGITS, GRADIENT_TAILS, tail_figures
 from fracrepro.nn.experiments import gradient_tails as tails
-from fracrepro.nn.experiments import tail_figures
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
