@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fracrepro.nn import schemes
 from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.experiments.trials import Trial, Trials
+from fracrepro.nn.schemes.fractional import Fractional
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.rescaling import Rescaling
 
@@ -21,7 +21,7 @@ def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
     network = Network(
         MNIST.network.image_shape, depth=depth, width=width, readout="linear", start_bias="zero"
     )
-    first, *_, last = starts = [schemes.make("fractional", s=s) for s in _ORDERS]
+    first, *_, last = starts = [Fractional(s=s) for s in _ORDERS]
     scaled = Network(
         network.image_shape,
         depth=depth,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fracrepro.arguments import choice
 from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
+from fracrepro.nn.experiments.mechanism import MECHANISM
 from fracrepro.nn.experiments.orders import ORDERS_RATES
 from fracrepro.nn.experiments.protocol import PROTOCOLS
 from fracrepro.nn.experiments.sweep import SWEEPS
@@ -15,7 +16,7 @@ __all__ = ["EXPERIMENTS", "experiment"]
 EXPERIMENTS: dict[str, Experiment] = {
     **PROTOCOLS,
     **SWEEPS,
-    **{each.name: each for each in (GRADIENT_TAILS, ORDERS_RATES)},
+    **{each.name: each for each in (GRADIENT_TAILS, MECHANISM, ORDERS_RATES)},
 }
 
 
