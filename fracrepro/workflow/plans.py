@@ -113,9 +113,10 @@ def _check_against(plan: ExperimentPlan, experiment: Experiment) -> None:
     """Refuse a plan that is not of this experiment; what it says of it is in the experiment's dictionary."""
     from fracrepro.nn import schemes
 
-    for scheme in plan.schemes:
-        choice("schemes", str(scheme).partition(" ")[0], schemes.names())
     facts = experiment.to_dict()
+    names = (*schemes.names(), *(each["name"] for each in facts["schemes"]))  # arms have names of their own
+    for scheme in plan.schemes:
+        choice("schemes", str(scheme).partition(" s=")[0], names)
     axes, network = dict(facts.get("axes", {})), facts.get("network", {})
     _same("data", plan.data, facts["dataset"])
     _same(

@@ -1,0 +1,51 @@
+"""Where theory says that the order matters: deep narrow networks, under a plan."""
+
+from __future__ import annotations
+
+from fracrepro.nn.experiments.protocol import MNIST
+from fracrepro.nn.experiments.trials import Trial, Trials
+from fracrepro.nn.schemes.fractional import Fractional
+from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.rescaling import Rescaling
+
+__all__ = ["GRID", "ORDERS_RATES"]
+
+#: The learning rates among which each scheme's is chosen.
+GRID = (0.003, 0.01, 0.03, 0.1, 0.3)
+_SHAPES = ((8, 20), (16, 50), (32, 50), (32, 100))
+_ORDERS = (0.0, 1.0, 2.0)
+
+
+def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
+    """The orders, and order 2 with the output of order 0: the same start but for one factor of the output."""
+    network = Network(
+        MNIST.network.image_shape, depth=depth, width=width, readout="linear", start_bias="zero"
+    )
+    first, *_, last = starts = [Fractional(s=s) for s in _ORDERS]
+    scaled = Network(
+        network.image_shape,
+        depth=depth,
+        width=width,
+        readout="linear",
+        start_bias="zero",
+        output=Rescaling.between(network, first, last).output,
+    )
+    arms = [("fractional", network, start) for start in starts]
+    arms.append(("rescaled", scaled, last))
+    return [
+        Trial(f"{width}x{depth}", name, built, start, rate)
+        for (name, built, start), rate in zip(arms, rates, strict=True)
+    ]
+
+
+def _experiment(name: str, rates: dict[tuple[int, int], tuple[float, ...]]) -> Trials:
+    trials = [trial for shape in _SHAPES for trial in _trials(*shape, rates[shape])]
+    base = MNIST.replace(name=name, seeds=tuple(range(200, 260)), epochs=10)
+    return Trials(base, "network", tuple(trials))
+
+
+#: The search for the rates: every arm at every rate of the grid, at seeds that are used for nothing else.
+#: The rule is that of :func:`fracrepro.stats.rates.best_rates`, for the training loss after the last epoch.
+ORDERS_RATES = _experiment("orders", dict.fromkeys(_SHAPES, (GRID[0],) * 4)).over_rates(
+    GRID, name="orders_rates", seeds=tuple(range(100, 105)), epochs=4
+)
