@@ -190,6 +190,8 @@ def test_the_whole_way(project, no_training, monkeypatch):
         in sentence
     )
     assert "and its earliest training began on " in sentence
+    kept = commitments.recorded_plan(project.recorded, "tiny")
+    assert kept == plans.load(project.plans / "tiny.yml", TINY)
 
     # The record stays what it is under another plan.
     write(project.root, level=0.049)
@@ -300,6 +302,8 @@ def test_other_scales_and_other_experiments_have_no_plan(project, tmp_path):
     assert "plan" not in facts
     assert commitments.committed(DIGITS) is None
     assert commitments.sentence(small, "tiny") == "No plan was written before the experiment `tiny` ran."
+    with pytest.raises(ArgumentError, match=r"tiny.json: was made without a plan"):
+        commitments.recorded_plan(small, "tiny")
     with pytest.raises(ArgumentError, match=r"nothing\.json: no such record"):
         commitments.sentence(small, "nothing")
     # A record beside a plan that it was not made under is no evidence.
