@@ -23,7 +23,7 @@ from fracrepro.stats.shares import detectable_share, share_difference
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Measured", "is_open", "judge", "measure", "pilot_table"]
+__all__ = ["Measured", "is_open", "judge", "measure", "of_cell", "pilot_table"]
 
 
 def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
     seeds = list(plan.seeds_of("main")[:pairs])
     found = []
     for endpoint, cell, first, second in plan.comparisons():
-        measured = measure(endpoint, _of_cell(results, cell), seeds)
+        measured = measure(endpoint, of_cell(results, cell), seeds)
         for each in (first, second):
             if each not in measured.raw:
                 choice(f"results: {endpoint.across or 'scheme'}", str(each), tuple(map(str, measured.raw)))
@@ -303,7 +303,16 @@ def _arms(results: pd.DataFrame) -> list[str]:
     return [arm(scheme, s) for scheme, s in zip(results["scheme"], results["s"], strict=True)]
 
 
-def _of_cell(results: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
+def of_cell(results: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of one cell.
+
+    Args:
+        results: with a column for each setting.
+        cell: the value of each setting; ``"scheme"`` has its name in plans.
+
+    Raises:
+        ArgumentError: for a setting that is no column.
+    """
     for column, value in cell.items():
         choice("results: setting", column, tuple(results.columns))
         there = np.array(_arms(results)) if column == "scheme" else results[column].to_numpy()

@@ -142,7 +142,8 @@ class BatchSizes(TailStudy):
             * `pre_kurtosis`, `pre_evi`: of the pre-activations, means over the layers of what
               :class:`fracrepro.nn.training.preactivations.LayerTails` calls `kurtosis_images` and
               `evi_layer`;
-            * `seconds`: of processor time for the run, training and all measurements, a share of its piece.
+            * `seconds`: of processor time for the run, training and all measurements: a share of its piece,
+              spread evenly over the stages, so that they add up.
 
             Every figure is NaN where the loss is not finite and for a goal that is never reached; a figure
             that cannot be estimated is NaN too.
@@ -214,7 +215,7 @@ def _piece(
         for stage, moment in zip(STAGES, moments, strict=True):
             size = study.batch_sizes[place]
             rows.append(_measured(study, size, stage, moment, start, seed, pixels, labels))
-    seconds = (time.process_time() - clock) / ensemble.size
+    seconds = (time.process_time() - clock) / len(rows)
     return torch.tensor([[*row, seconds] for row in rows], dtype=torch.float64)
 
 
@@ -297,7 +298,7 @@ BATCH_SIZE = BatchSizes(
     schemes=(schemes.make("fractional", s=1.0, formula="exact"), schemes.make("kaiming")),
     seeds=tuple(range(300, 308)),
     batch_sizes=(2, 8, 32, 128),
-    learning_rates=(0.001, 0.003, 0.01, 0.01),
+    learning_rates=(0.003, 0.01, 0.01, 0.01),
     epochs=2,
     goal=math.log(10) / 2,
     layer=10,

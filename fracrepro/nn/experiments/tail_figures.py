@@ -42,12 +42,25 @@ class TailStudy(Runs, Experiment):
     A subclass has the fields `batch_sizes`, `layer`, `draws` and `images`, which are checked here.
     """
 
-    if TYPE_CHECKING:  # fields of the subclasses, in an order of their own
-        batch_sizes: tuple[int, ...]
-        layer: int
-        draws: int
-        images: int
     network: Network
+
+    if TYPE_CHECKING:  # fields of the subclasses, which a property here would hide
+
+        @property
+        def batch_sizes(self) -> tuple[int, ...]:
+            """Images per step."""
+
+        @property
+        def layer(self) -> int:
+            """Whose weights are looked at."""
+
+        @property
+        def draws(self) -> int:
+            """Batches whose noise is drawn."""
+
+        @property
+        def images(self) -> int:
+            """Training images that these are drawn from."""
 
     def __post_init__(self) -> None:
         """Check every field that all measurements have."""

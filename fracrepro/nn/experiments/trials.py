@@ -112,17 +112,21 @@ class Trials(Experiment):
         """The name of the data set."""
         return self.base.dataset
 
-    def protocols(self) -> list[tuple[Trial, Protocol]]:
-        """Return each trial with the protocol that trains it."""
-        return [
-            (
-                each,
-                self.base.replace(
-                    network=each.network, schemes=(each.scheme,), learning_rate=each.learning_rate
-                ),
-            )
-            for each in self.trials
-        ]
+    def protocols(self) -> list[tuple[list[Trial], Protocol]]:
+        """Return what trains together, and how: trials of one network at one rate see the same batches."""
+        groups: list[list[Trial]] = []
+        for trial in self.trials:
+            for group in groups:
+                if _fits(trial, group):
+                    group.append(trial)
+                    break
+            else:
+                groups.append([trial])
+        return [(group, self._protocol(group)) for group in groups]
+
+    def _protocol(self, group: Sequence[Trial]) -> Protocol:
+        first, starts = group[0], tuple(each.scheme for each in group)
+        return self.base.replace(network=first.network, schemes=starts, learning_rate=first.learning_rate)
 
     def run(
         self,
@@ -133,11 +137,11 @@ class Trials(Experiment):
         interval: float = 300.0,
         progress: bool | None = None,
     ) -> pd.DataFrame:
-        """Train every trial, one after the other, and return the figures of every epoch.
+        """Train all trials, one protocol after the other, and return the figures of every epoch.
 
         Args:
             dataset: as in :meth:`.base.Experiment.run`, as are `device`, `interval` and `progress`.
-            checkpoint: a folder; each trial keeps its checkpoints in a folder of its own there.
+            checkpoint: a folder; each protocol keeps its checkpoints in a folder of its own there.
 
         Returns:
             The rows of :func:`fracrepro.nn.training.train`, with the cell and `learning_rate` after
@@ -145,27 +149,27 @@ class Trials(Experiment):
         """
         dataset = data.load(self.dataset) if dataset is None else dataset
         tables = []
-        for trial, protocol in self.protocols():
-            folder = None if checkpoint is None else Path(checkpoint) / trial.label
+        for group, protocol in self.protocols():
+            folder = None if checkpoint is None else Path(checkpoint) / group[0].label
             tables.append(
                 protocol.run(dataset, device=device, checkpoint=folder, interval=interval, progress=progress)
             )
         return self._table(tables)
 
     def pieces(self, device: str) -> list[Piece]:
-        """Return the lanes of every trial."""
+        """Return the lanes of all trials."""
         return [
             piece
-            for trial, protocol in self.protocols()
-            for piece in pieces(protocol, device, trial.label, trial.label)
+            for group, protocol in self.protocols()
+            for piece in pieces(protocol, device, group[0].label, group[0].label)
         ]
 
     def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
-        """Return what :meth:`run` does, from the checkpoints of every trial."""
+        """Return what :meth:`run` does, from the checkpoints of all trials."""
         return self._table(
             [
-                protocol.collect(dataset, checkpoint / trial.label, device)
-                for trial, protocol in self.protocols()
+                protocol.collect(dataset, checkpoint / group[0].label, device)
+                for group, protocol in self.protocols()
             ]
         )
 
@@ -173,11 +177,15 @@ class Trials(Experiment):
         """The tables of the trials as one."""
         import pandas as pd
 
-        for trial, table in zip(self.trials, tables, strict=True):
-            table["scheme"] = trial.arm
-            table.insert(1, self.axis, trial.cell)
-            table.insert(2, "learning_rate", trial.learning_rate)
-        return pd.concat(tables, ignore_index=True)
+        found: dict[Trial, pd.DataFrame] = {}
+        for (group, protocol), table in zip(self.protocols(), tables, strict=True):
+            rows = len(protocol.seeds) * protocol.epochs  # of each scheme, one after the other
+            for k, trial in enumerate(group):
+                part = table.iloc[k * rows : (k + 1) * rows].assign(scheme=trial.arm)
+                part.insert(1, self.axis, trial.cell)
+                part.insert(2, "learning_rate", trial.learning_rate)
+                found[trial] = part
+        return pd.concat([found[trial] for trial in self.trials], ignore_index=True)
 
     def summary(self, results: pd.DataFrame) -> list[str]:
         """Return a line for each scheme in each cell: its test accuracy after the last epoch."""
@@ -255,3 +263,12 @@ class Trials(Experiment):
         if made.to_dict() != dict(record):
             raise ArgumentError("record: its schemes, rates or cells are not those of its trials")
         return made
+
+
+def _fits(trial: Trial, group: Sequence[Trial]) -> bool:
+    """Whether a trial can train beside those of a group; a protocol tells schemes apart by name and order."""
+    same = (trial.cell, trial.network, trial.learning_rate)
+    if same != (group[0].cell, group[0].network, group[0].learning_rate):
+        return False
+    key = (trial.scheme.name, trial.scheme.order)
+    return key not in [(each.scheme.name, each.scheme.order) for each in group]

@@ -101,7 +101,7 @@ class NetworkDescription(ABC):
         object.__setattr__(self, "image_shape", tuple(shape.tolist()))
 
 
-_SINCE_THE_FIRST_RECORDS = ("readout", "start_bias", "output", "rates")
+_SINCE_THE_FIRST_RECORDS = ("readout", "start_bias", "frame", "output", "rates")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ class Network(NetworkDescription):
         kernel: side of every convolution kernel.
         readout: ``"leaky"`` or ``"linear"``: whether the output layer has its leaky ReLU.
         start_bias: ``"keep"`` for torch's default at the start, or ``"zero"``.
+        frame: ``"scheme"`` where a scheme fills every fully connected layer; with ``"kaiming"`` the first and
+            the last one have Kaiming's start with the gain of what follows, whatever the scheme.
         output: factor of the output, which the loss sees, positive.
         rates: factors of the learning rate for the weights of each fully connected layer, at least 0; none
             for 1 everywhere.
@@ -141,6 +143,7 @@ class Network(NetworkDescription):
     kernel: int = 5
     readout: Literal["leaky", "linear"] = "leaky"
     start_bias: Literal["zero", "keep"] = "keep"
+    frame: Literal["scheme", "kaiming"] = "scheme"
     output: float = 1.0
     rates: tuple[float, ...] = ()
 
@@ -156,6 +159,7 @@ class Network(NetworkDescription):
         object.__setattr__(self, "channels", tuple(self.channels))
         choice("readout", self.readout, ("leaky", "linear"))
         choice("start_bias", self.start_bias, ("zero", "keep"))
+        choice("frame", self.frame, ("scheme", "kaiming"))
         real("output", self.output, "(0, inf)")
         if self.rates:
             reals("rates", self.rates, "[0, inf)")
@@ -204,6 +208,11 @@ class Network(NetworkDescription):
     def start_biases(self) -> Literal["zero", "keep"]:
         """What becomes of the biases at the start."""
         return self.start_bias
+
+    @property
+    def framed(self) -> tuple[str, ...]:
+        """The fully connected layers that no scheme fills."""
+        return () if self.frame == "scheme" else ("dense0", f"dense{self.depth - 1}")
 
     def rate_of(self, name: str) -> float:
         """Return the factor of the learning rate for a parameter named as in :func:`build_module`."""

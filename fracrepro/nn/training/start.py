@@ -56,6 +56,11 @@ def initial_parameters(
         raise ArgumentError(f"scheme = {scheme.name!r}: needs data, and there are none where it starts")
     with torch.random.fork_rng(devices=[]):  # torch draws parameters here, which all are replaced
         module = build_module(dataclasses.replace(network, output=1.0))  # the start knows no factor
+    frame = stream(seed, "frame")
+    for layer in network.framed:  # before the scheme, which may look at what data become
+        gain = math.sqrt(2 / (1 + network.slopes[int(layer.removeprefix("dense"))] ** 2))
+        weight = module.get_parameter(f"{layer}.weight").detach()
+        weight.normal_(0, gain / math.sqrt(weight.shape[1]), generator=frame)
     weights, biases, convolutions = (stream(seed, p) for p in ("weights", "biases", "convolutions"))
     report = initialize_(
         module,
@@ -63,11 +68,11 @@ def initial_parameters(
         batch=batch if scheme.needs_data else None,
         generator=weights,
         bias=network.start_bias,
-        include=_fully_connected,
+        include=lambda name, part: isinstance(part, nn.Linear) and name not in network.framed,
         untreatable="keep",
     )
     for row in report[report["layer"].str.startswith("dense")].query("parameter == 'weight'").itertuples():
-        if not row.scheme:
+        if not row.scheme and row.layer not in network.framed:
             raise ArgumentError(f"scheme = {scheme.name!r}: cannot start {row.layer}: {row.note}")
     parameters = OrderedDict((name, tensor.detach()) for name, tensor in module.named_parameters())
     for name, tensor in parameters.items():
@@ -76,6 +81,8 @@ def initial_parameters(
             tensor.uniform_(-bound, bound, generator=convolutions)
         elif name.endswith("bias") and network.start_bias == "keep":
             tensor.uniform_(-bound, bound, generator=biases)
+        elif name.endswith("bias"):
+            tensor.zero_()
     return parameters
 
 
@@ -186,8 +193,3 @@ def startable() -> tuple[str, ...]:
         return True
 
     return tuple(filter(fits, schemes.names()))
-
-
-def _fully_connected(name: str, module: nn.Module) -> bool:
-    """The layers that schemes fill; convolutions keep torch's default."""
-    return isinstance(module, nn.Linear)

@@ -24,6 +24,8 @@ SMALL = Trials(
         Trial(3, "plain", NETWORK, make("fractional", s=1.0), 0.02),
         Trial(3, "loud", Network((1, 8, 8), depth=3, width=8, output=3.0), make("kaiming"), 0.05),
         Trial(2, "plain", Network((1, 8, 8), depth=2, width=8), make("fractional", s=1.0), 0.1),
+        Trial(3, "beside", NETWORK, make("xavier"), 0.02),
+        Trial(3, "again", NETWORK, make("xavier"), 0.02),
     ],
 )
 
@@ -35,18 +37,27 @@ def results():
 
 def test_each_trial_trains_as_if_alone(results):
     assert list(results.columns) == ["experiment", "depth", "learning_rate", *COLUMNS[1:]]
-    for trial, protocol in SMALL.protocols():
-        assert protocol.learning_rate == trial.learning_rate
+    for trial in SMALL.trials:
+        protocol = BASE.replace(
+            network=trial.network, schemes=(trial.scheme,), learning_rate=trial.learning_rate
+        )
         rows = results[(results["depth"] == trial.cell) & (results["scheme"] == trial.arm)]
+        assert set(rows["learning_rate"]) == {trial.learning_rate}
         alone = train(protocol, device="cpu", progress=False)
         figures = ["seed", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
         pd.testing.assert_frame_equal(rows[figures].reset_index(drop=True), alone[figures])
 
 
+def test_trials_of_one_network_at_one_rate_train_side_by_side():
+    groups = [[trial.arm for trial in group] for group, _ in SMALL.protocols()]
+    assert groups == [["plain", "beside"], ["loud"], ["plain"], ["again"]]
+    assert len(MECHANISM.protocols()) == 4  # the two starts share everything but their weights
+
+
 def test_pieces_one_by_one_make_the_same_table(results, tmp_path):
     digits = data.load("digits")
     pieces = SMALL.pieces("cpu")
-    assert len({piece.name for piece in pieces}) == len(pieces) == 3 * 2
+    assert len({piece.name for piece in pieces}) == len(pieces) == 4 * 2
     for piece in pieces:
         state = piece.advance(digits, None)
         (tmp_path / piece.folder).mkdir(exist_ok=True)
@@ -59,8 +70,10 @@ def test_a_description_comes_back_and_has_what_plans_compare():
     record = json.loads(json.dumps(SMALL.to_dict()))
     assert Trials.from_dict(record) == SMALL
     assert record["axes"] == {"depth": [3, 2]}
-    assert record["schemes"] == [{"name": "plain", "s": 1.0}, {"name": "loud", "s": None}]
-    assert sorted(record["learning_rate"].values()) == [0.02, 0.05, 0.1]
+    assert record["schemes"] == [
+        {"name": name, "s": 1.0 if name == "plain" else None} for name in ("plain", "loud", "beside", "again")
+    ]
+    assert sorted(record["learning_rate"].values()) == [0.02, 0.02, 0.02, 0.05, 0.1]
     for changed in ({"axes": {}}, {"schemes": []}, {"trials": []}, {"seeds": None}):
         with pytest.raises(ArgumentError):
             Trials.from_dict(record | changed)
