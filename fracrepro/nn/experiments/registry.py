@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fracrepro.arguments import choice
 from fracrepro.nn.experiments.base import Experiment
+from fracrepro.nn.experiments.blocks import BLOCKS_RATES
 from fracrepro.nn.experiments.contest import CONTEST_RATES
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
 from fracrepro.nn.experiments.mechanism import MECHANISM
@@ -17,7 +18,7 @@ __all__ = ["EXPERIMENTS", "experiment"]
 EXPERIMENTS: dict[str, Experiment] = {
     **PROTOCOLS,
     **SWEEPS,
-    **{each.name: each for each in (GRADIENT_TAILS, MECHANISM, ORDERS_RATES, CONTEST_RATES)},
+    **{each.name: each for each in (GRADIENT_TAILS, MECHANISM, ORDERS_RATES, CONTEST_RATES, BLOCKS_RATES)},
 }
 
 
