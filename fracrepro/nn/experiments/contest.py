@@ -14,7 +14,7 @@ from fracrepro.nn.training.network import Network
 __all__ = ["CONTEST_RATES", "DEPTHS", "GRID"]
 
 #: The learning rates among which each scheme's is chosen.
-GRID = (0.003, 0.01, 0.03, 0.1, 0.3)
+GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 #: The depths of the networks, all of width 64.
 DEPTHS = (10, 20, 40, 80)
 # Delta-orthogonal weights are the orthogonal ones in a fully connected layer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fracrepro.arguments import choice
 from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.batch_sizes import BATCH_SIZE
+from fracrepro.nn.experiments.blocks import BLOCKS_RATES
 from fracrepro.nn.experiments.contest import CONTEST_RATES
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
 from fracrepro.nn.experiments.mechanism import MECHANISM
@@ -18,7 +19,17 @@ __all__ = ["EXPERIMENTS", "experiment"]
 EXPERIMENTS: dict[str, Experiment] = {
     **PROTOCOLS,
     **SWEEPS,
-    **{each.name: each for each in (GRADIENT_TAILS, BATCH_SIZE, MECHANISM, ORDERS_RATES, CONTEST_RATES)},
+    **{
+        each.name: each
+        for each in (
+            GRADIENT_TAILS,
+            BATCH_SIZE,
+            MECHANISM,
+            ORDERS_RATES,
+            CONTEST_RATES,
+            BLOCKS_RATES,
+        )
+    },
 }
 
 
