@@ -49,7 +49,7 @@ def book(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, root)
-    for name in ("notebooks", "recorded"):
+    for name in ("notebooks", "plans", "recorded"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, root / name)
     shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("executed", "mathjax"))

@@ -192,3 +192,65 @@ def test_the_kurtosis_row_states_what_it_finds(book):
     # Power by the noncentral law of t, at the batch size of the largest spread.
     critical, centre = stats.t.isf(0.025, 5), shift * math.sqrt(6) / spread.max()
     assert stats.nct.sf(critical, 5, centre) == pytest.approx(0.8, abs=1e-6)
+
+
+def at_equal_epochs(stage):
+    """The planned record at one stage: seeds by batch size and scheme, for each figure."""
+    runs = pd.read_csv(ROOT / "recorded" / "batch_size.csv").query("stage == @stage")
+    return runs.pivot(index="seed", columns=["batch_size", "scheme"])
+
+
+def told(gaps, margin, level=0.05 / 24):
+    """Whether zero, and whether the margin on either side, is outside an interval by Bonferroni's rule."""
+    result = stats.ttest_1samp(gaps, 0.0)
+    low, high = result.confidence_interval(1 - level)
+    inside = result.confidence_interval(1 - 2 * level)
+    return not low <= 0 <= high, -margin < inside.low and inside.high < margin
+
+
+def test_the_planned_record_is_judged_as_planned(book):
+    """Holm's rule finds at least what Bonferroni's does, and no more than no rule at all would."""
+    values = book.record(NAME)["values"]
+    groups = {
+        "gradient_epochs": ("end", "image_evi", 0.2),
+        "gradient_loss": ("goal", "image_evi", 0.2),
+        "pre_epochs": ("end", "pre_evi", 0.1),
+        "pre_loss": ("goal", "pre_evi", 0.1),
+    }
+    assert values["equal_comparisons"] == 24
+    for group, (stage, figure, margin) in groups.items():
+        wide = at_equal_epochs(stage)[figure]
+        pairs = [(small, 128, name) for small in (2, 8) for name in ("fractional", "kaiming")]
+        gaps = [wide[small, name] - wide[large, name] for small, large, name in pairs]
+        means = [each.mean() for each in gaps]
+        assert values[f"equal_{group}_min"] == pytest.approx(min(means), rel=1e-9)
+        assert values[f"equal_{group}_max"] == pytest.approx(max(means), rel=1e-9)
+        counts = {word: values[f"equal_{group}_{word}"] for word in ("heavier", "lighter", "same", "unknown")}
+        assert sum(counts.values()) == 4
+        least, most = ([told(each, margin, level) for each in gaps] for level in (0.05 / 24, 0.05))
+        claims = counts["heavier"] + counts["lighter"] + counts["same"]
+        assert sum(map(any, least)) <= claims <= sum(map(any, most))
+        assert sum(same for _, same in least) <= counts["same"] <= sum(same for _, same in most)
+    wide = at_equal_epochs("end")
+    gaps = [
+        wide[figure][size, "fractional"] - wide[figure][size, "kaiming"]
+        for figure in ("image_evi", "pre_evi")
+        for size in (2, 8, 32, 128)
+    ]
+    assert values["equal_comparisons_starts"] == len(gaps)
+    assert values["equal_starts_max"] == pytest.approx(max(each.mean() for each in gaps), rel=1e-9)
+
+
+def test_the_planned_runs_learned_and_their_cost_is_counted(book):
+    values = book.record(NAME)["values"]
+    end, runs = at_equal_epochs("end"), pd.read_csv(ROOT / "recorded" / "batch_size.csv")
+    assert values["equal_runs"] == end["loss"].size == 8 * 2 * 4
+    assert values["equal_learned"] == (end["loss"] < math.log(10) / 2).to_numpy().sum()
+    assert values["equal_reached"] == at_equal_epochs("goal")["loss"].notna().to_numpy().sum()
+    assert values["equal_worst_loss"] == pytest.approx(end["loss"].to_numpy().max(), rel=1e-12)
+    assert values["equal_minutes"] == pytest.approx(runs["seconds"].sum() / 60, rel=1e-9)
+    noise = end["noise_evi"] - end["gaussian_evi"]
+    assert values["equal_noise_smallest"] == pytest.approx(noise[2].to_numpy().mean(), rel=1e-9)
+    # Equal epochs: every run has the same number of passes, which the first record's have not.
+    assert (end["passes"] == 2).all(axis=None)
+    assert values["record_epochs_largest"] > 100 * values["record_epochs_smallest"]
