@@ -48,7 +48,7 @@ def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
 
 def _experiment(name: str, rates: dict[tuple[int, int], tuple[float, ...]]) -> Trials:
     trials = [trial for shape in _SHAPES for trial in _trials(*shape, rates[shape])]
-    base = MNIST.replace(name=name, seeds=tuple(range(200, 260)), epochs=6)
+    base = MNIST.replace(name=name, seeds=tuple(range(200, 280)), epochs=6)
     return Trials(base, "network", tuple(trials))
 
 
