@@ -1,5 +1,6 @@
 """The page on gradient tails: the record against numbers computed another way, the live part, corners."""
 
+import itertools
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -254,3 +255,54 @@ def test_the_planned_runs_learned_and_their_cost_is_counted(book):
     # Equal epochs: every run has the same number of passes, which the first record's have not.
     assert (end["passes"] == 2).all(axis=None)
     assert values["record_epochs_largest"] > 100 * values["record_epochs_smallest"]
+
+
+def test_what_the_section_says_of_single_cells_is_in_the_record(book):
+    """The two heavier comparisons it names have the least p-values; what it says of the figure holds."""
+    values = book.record(NAME)["values"]
+    pairs = [(small, name) for small in (2, 8) for name in ("fractional", "kaiming")]
+    least, tops, signs = {}, [], []
+    for stage, figure in itertools.product(("end", "goal"), ("image_evi", "pre_evi")):
+        wide = at_equal_epochs(stage)[figure]
+        tests = {(small, name): stats.ttest_rel(wide[small, name], wide[128, name]) for small, name in pairs}
+        least[stage, figure] = min(tests, key=lambda pair: tests[pair].pvalue)
+        signs += [test.statistic > 0 for test in tests.values()]
+        means = wide.mean()
+        assert means[[2, 8]].min() > means[[32, 128]].max()
+        tops.append((means + stats.t.ppf(0.975, 7) * wide.std() / math.sqrt(8)).max())
+        assert wide.to_numpy().max() <= values["equal_largest_run"] < 0.5
+    assert values["equal_gradient_loss_heavier"] == 1
+    assert least["goal", "image_evi"] == (2, "fractional")
+    assert values["equal_pre_epochs_heavier"] == 1
+    assert least["end", "pre_evi"] == (8, "fractional")
+    assert (values["equal_between"], values["equal_between_positive"]) == (16, sum(signs))
+    assert max(tops) < 0.5
+    assert max(values["equal_gradient_epochs_max"], values["equal_gradient_loss_max"]) < 0.2
+    assert max(values["equal_pre_epochs_max"], values["equal_pre_loss_max"]) < 0.1
+
+
+def test_what_the_noise_keeps_is_the_kurtosis_over_the_batch_size(book):
+    values, end = book.record(NAME)["values"], at_equal_epochs("end")
+    for size, word in ((2, "smallest"), (128, "largest")):
+        expected = end["kurtosis"][size].to_numpy().mean() / size
+        assert values[f"equal_noise_kurtosis_{word}"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_seeds_that_would_show_what_was_seen_have_that_power(book):
+    """The power by the noncentral law of t, at the level of one comparison, for the least and most seeds."""
+    values, level = book.record(NAME)["values"], 0.05 / 24
+
+    def power(gaps, pairs):
+        critical, centre = stats.t.isf(level / 2, pairs - 1), gaps.mean() / gaps.std() * math.sqrt(pairs)
+        return stats.nct.sf(critical, pairs - 1, centre) + stats.nct.cdf(-critical, pairs - 1, centre)
+
+    wide = at_equal_epochs("goal")["image_evi"]
+    widest = wide[8, "kaiming"] - wide[128, "kaiming"]
+    most, least = int(values["equal_seen_most"]), int(values["equal_seen_least"])
+    assert power(widest, most - 1) < 0.8 <= power(widest, most)
+    wide = at_equal_epochs("end")["image_evi"]
+    nearest = wide[2, "kaiming"] - wide[128, "kaiming"]
+    assert power(nearest, least - 1) < 0.8 <= power(nearest, least)
+    runs = pd.read_csv(ROOT / "recorded" / "batch_size.csv")
+    cost = runs.groupby("batch_size")["seconds"].sum() / 16
+    assert values["equal_pair_seconds"] == pytest.approx(cost[2] + cost[128], rel=1e-9)
