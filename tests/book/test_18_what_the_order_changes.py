@@ -108,8 +108,11 @@ def test_the_exercise_is_solved(book):
 @pytest.mark.parametrize("corner", [{"width": "4", "depth": "3"}, {"width": "64", "depth": "100"}])
 def test_the_corners(corner, tmp_path):
     values = run(tmp_path, **corner, networks="1000", steps="5")
-    assert values["bias_scale"] == pytest.approx(scale(int(corner["width"]), int(corner["depth"])), rel=1e-11)
-    assert values["bias_growth_error"] < 1e-4
+    width, depth = int(corner["width"]), int(corner["depth"])
+    law = fr.LogNormLaw(depth - 1, width, LEAKY, fr.critical_variance(2.0, width, LEAKY))
+    readout = math.sqrt(10 * math.exp(-special.digamma(5)) / 2)
+    moved = law.cdf(law.ppf(0.25) - math.log(scale(width, depth) / readout))
+    assert values["small_zero_exact"] == pytest.approx(moved, rel=1e-8)
 
 
 @pytest.mark.parametrize(
