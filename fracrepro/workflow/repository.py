@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx.errors import ConfigError
 from sphinx.util.docutils import SphinxDirective
-
-from fracrepro.errors import ArgumentError
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -36,13 +35,11 @@ def set_buttons(app: Sphinx, config: Config) -> None:
     """Let the theme show its buttons for the repository and its issues, if there is an address.
 
     Raises:
-        ArgumentError: for an address that is none; names the setting.
+        ConfigError: for an address that is none; names the setting.
     """
     address = config[_SETTING]
     if address and not _ADDRESS.fullmatch(address):
-        raise ArgumentError(
-            f"{_SETTING} = {address!r}: need an address such as https://example.org/name/book"
-        )
+        raise ConfigError(f"{_SETTING} = {address!r}: need an address such as https://example.org/name/book")
     # The builder has an example's address as default, which must not appear.
     shown = bool(address)
     config.html_theme_options |= {

@@ -73,6 +73,7 @@ INTERNAL = {
     "fracrepro.workflow.ledger_filter": "the ledger in the book",
     "fracrepro.workflow.repository": "links of the book",
     "fracrepro.workflow.search": "the search of the book",
+    "fracrepro.figures.landing": "behind `fracrepro build`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }
 
