@@ -31,6 +31,24 @@ class Difference:
     runs: int
 
 
+def inks(mode: str) -> dict[Any, Any]:
+    """Return matplotlib's settings for text and lines on a light or a dark ground.
+
+    >>> inks("dark")["text.color"]
+    '#ced6dd'
+    """
+    ink, _ = INKS[mode]
+    names = (
+        "text.color",
+        "axes.labelcolor",
+        "axes.titlecolor",
+        "axes.edgecolor",
+        "xtick.color",
+        "ytick.color",
+    )
+    return {**dict.fromkeys(names, ink), "grid.color": ink, "grid.alpha": 0.2}
+
+
 def landing_figure(differences: Mapping[str, Sequence[Difference]], mode: str = "light") -> Figure:
     """Draw the law of the norm after 20 layers under three schemes, above the paired differences in training.
 
@@ -41,10 +59,8 @@ def landing_figure(differences: Mapping[str, Sequence[Difference]], mode: str = 
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    ink, white = INKS[mode]
-    colours = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings: dict[Any, Any] = {**dict.fromkeys(colours, ink), "grid.color": ink, "grid.alpha": 0.2}
-    with mpl.rc_context(settings):
+    _, white = INKS[mode]
+    with mpl.rc_context(inks(mode)):
         figure = plt.figure(figsize=(6.4, 4.8))
         shape = figure.add_gridspec(2, len(differences), height_ratios=(1.4, 1))
         _draw_laws(figure.add_subplot(shape[0, :]), white)

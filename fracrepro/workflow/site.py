@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
-from fracrepro.workflow import claims, findings, full_scale, landing
+from fracrepro.workflow import claims, findings, full_scale, pictures
 from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -118,7 +118,7 @@ def build(project: Project, profile: str) -> None:
         write_ledger(project, profile)
         findings.write(project)
         full_scale.write(project)
-        landing.write(project)
+        pictures.write(project)
         numerics_table.write(project)
         install_mathjax(project)
         if importlib.util.find_spec("jupyter_book") is None:

@@ -69,7 +69,7 @@ INTERNAL = {
     "fracrepro.workflow.yamlfile": "how YAML is read",
     "fracrepro.workflow.access": "what the theme leaves undone for keyboards and screen readers",
     "fracrepro.workflow.glossary": "the glossary of the book",
-    "fracrepro.workflow.landing": "behind `fracrepro build`",
+    "fracrepro.workflow.pictures": "behind `fracrepro build`",
     "fracrepro.workflow.ledger_filter": "the ledger in the book",
     "fracrepro.workflow.repository": "links of the book",
     "fracrepro.workflow.search": "the search of the book",

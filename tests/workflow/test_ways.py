@@ -10,7 +10,7 @@ from sphinx.errors import ConfigError
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from fracrepro.figures.landing import Difference, landing_figure
-from fracrepro.workflow import landing
+from fracrepro.workflow import pictures
 from fracrepro.workflow.access import without_empty_headers
 from fracrepro.workflow.project import Project
 
@@ -91,9 +91,9 @@ VALUES = {"MNIST": PARTS | {"record_runs": 20}, "CIFAR-10": PARTS | {"record_run
 
 
 def test_the_landing_figure_is_the_same_for_the_same_values_and_differs_by_mode():
-    light = landing.drawn(VALUES, "light")
-    assert light == landing.drawn(VALUES, "light")
-    assert light != landing.drawn(VALUES, "dark")
+    light = pictures.landing(VALUES, "light")
+    assert light == pictures.landing(VALUES, "light")
+    assert light != pictures.landing(VALUES, "dark")
     assert len(light) < 150_000
 
 
@@ -113,5 +113,5 @@ def test_the_landing_figure_shows_the_law_and_the_reported_differences():
 
 
 def test_a_project_without_the_pages_gets_no_figure(tmp_path):
-    landing.write(Project(tmp_path))
+    pictures.write(Project(tmp_path))
     assert not (tmp_path / "book").exists()
