@@ -143,7 +143,9 @@ class Lane:
 
     def _batch(self, indices: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
         """Images (G, B, channels, height, width) in [−1, 1], and labels (G, B)."""
-        images = self.images.train_images[indices]
+        # Rows by their number: a third of the time of torch's general indexing.
+        pixels = self.images.train_images
+        images = pixels.flatten(1).index_select(0, indices.flatten()).view(*indices.shape, *pixels.shape[1:])
         if draws is not None:
             top, left, flip = draws.flatten(1)
             images = batches.crop_and_flip(images.flatten(0, 1), top, left, flip).unflatten(0, indices.shape)
