@@ -15,7 +15,7 @@ _LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Tell the C library once to keep freed memory instead of giving it back to the system; True where it did.
+    """Tell the C library once to keep freed memory, not give it back to the system; True where it obeys.
 
     A step of convolutions frees tens of megabytes, and the next step takes as much: where the system takes it
     back in between and hands out zeroed pages again, that costs a third of the step.
@@ -32,4 +32,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:  # another C library
         return False
     wanted = [(_TRIM_THRESHOLD, _LARGEST_TRIM), (_MMAP_THRESHOLD, _LARGEST_MMAP), (_ARENA_MAX, 1)]
-    return all([mallopt(name, value) == 1 for name, value in wanted])
+    obeyed = [mallopt(name, value) == 1 for name, value in wanted]  # all are tried
+    return all(obeyed)

@@ -17,7 +17,6 @@ from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import FIGURES, Images, Lane, split
-from fracrepro.nn.training.memory import keep_freed_memory
 from fracrepro.nn.training.settings import Settings
 from fracrepro.nn.training.start import check_scheme
 
@@ -131,7 +130,6 @@ def _run(
     """Train all lanes to the end, each in one thread, `workers` at a time."""
     from tqdm import tqdm
 
-    keep_freed_memory()
     before, stop = torch.get_num_threads(), threading.Event()
     runs = len(protocol.schemes) * len(protocol.seeds)
     done = sum(lane.epoch * lane.ensemble.size for lane in lanes)

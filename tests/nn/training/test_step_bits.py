@@ -1,7 +1,7 @@
-"""The step of the ensemble against the one that made the records, bit for bit, whatever makes it faster now.
+"""The step of the ensemble against the one that made the records, bit for bit, whatever makes it faster.
 
-The reference below is that step, written out without buffers and without anything that saves work: these calls,
-in this order, decide how sums are rounded. It must not be changed while the records stand.
+The reference below is that step, written out without buffers and without anything that saves work: its calls
+and their order decide how sums are rounded. It must not be changed while the records stand.
 A digest would pin one machine's matrix library; this compares on any machine.
 """
 
