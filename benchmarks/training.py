@@ -184,7 +184,7 @@ def by_loader(protocol, dataset):
 
 
 def opponents(protocol, dataset, compiled):
-    """One step of every model of a lane, by each contender, with the number of models; and one model's work."""
+    """A step of every model of a lane by each contender, with the number of models; and one model's work."""
     seeds = split(protocol, torch.device("cpu"))[0]
     chosen = torch.arange(protocol.batch_size * len(seeds)).view(len(seeds), -1)
     images = batches.normalize(torch.tensor(dataset.train_images)[chosen])
