@@ -12,8 +12,8 @@ from fracrepro.workflow import site
 
 pytestmark = pytest.mark.browser
 
-# Megabytes at most: what is ours on a page, which is text, pictures and own files, and all else that it loads,
-# which was 4 with the theme's icons as a script.
+# Megabytes at most: what is ours on a page, which is text, pictures and own files, and all else that it
+# loads, which was 4 with the theme's icons as a script.
 OURS, THEIRS = 1.2, 2.8
 # Beside axe's rules of WCAG and good practice one that it counts as experimental.
 EXTRA = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
