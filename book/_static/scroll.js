@@ -15,9 +15,9 @@
       const holdsTable = scrolls && Boolean(box.querySelector("table"));
       box.classList.toggle("scrolls-table", holdsTable);
       if (holdsTable) {
-        box.setAttribute("role", "region");
+        box.setAttribute("role", "group"); // no landmark: there can be many
         box.setAttribute("aria-label", "Table that scrolls sideways");
-      } else if (box.getAttribute("role") === "region") {
+      } else if (box.getAttribute("role") === "group") {
         box.removeAttribute("role");
         box.removeAttribute("aria-label");
       }
