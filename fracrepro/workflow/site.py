@@ -14,6 +14,7 @@ from pathlib import Path
 from fracrepro import files
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
 from fracrepro.workflow import claims, findings, full_scale
+from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -120,6 +121,7 @@ def build(project: Project, profile: str) -> None:
         full_scale.write(project)
         numerics_table.write(project)
         install_mathjax(project)
+        tables.write(project)
         if importlib.util.find_spec("jupyter_book") is None:
             raise MissingPackageError("jupyter-book", "book")
         with files.temporary_folder(".building-", site.parent) as folder:

@@ -1,0 +1,99 @@
+"""The tables that interactive figures read, computed by the build and kept while what they are made of stays.
+
+A table is a script that puts one value into the page, because a page opened from disk may load scripts and not
+data.
+Its first line names all that it was made of: the package's sources, the records, the versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fracrepro import files
+from fracrepro.figures.style import scheme_style
+from fracrepro.theory import activations
+from fracrepro.theory.homogeneous import Activation
+from fracrepro.workflow import sources
+from fracrepro.workflow.interactive.figures import FIGURES
+from fracrepro.workflow.project import Project
+
+__all__ = ["TABLES", "Table", "script", "write"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """How one table is made.
+
+    Attributes:
+        make: returns what the figure reads, as plain values.
+        modules: prefixes of the modules that decide about it.
+        inputs: files of the project that do.
+    """
+
+    make: Callable[[Project], Any]
+    modules: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+
+
+def named_activations(project: Project) -> list[dict[str, Any]]:
+    """Every activation that has a name: the slopes of its defaults, and which fields it has."""
+    found = []
+    for name in activations.names():
+        made = activations.activation(name)
+        fields = {key: value for key, value in vars(made).items() if isinstance(value, float)}
+        label = _label(type(made))
+        slopes = {"positive": made.slopes.positive, "negative": made.slopes.negative}
+        found.append({"name": name, "label": label, "fields": fields, **slopes})
+    return found
+
+
+def _label(kind: type[Activation]) -> str:
+    """What readers call an activation: the class of torch, or ours where torch has none."""
+    return "linear" if kind.torch_name == "Identity" else kind.torch_name or kind.__name__
+
+
+TABLES: dict[str, Table] = {
+    "activations": Table(named_activations, ("fracrepro.theory.activations", "fracrepro.theory.slopes")),
+}
+
+
+def write(project: Project) -> None:
+    """Write every table that a figure reads into the book's static files; one that is current stays."""
+    digests = sources.source_digests()
+    folder = project.root / "book" / "_static" / "interactive" / "tables"
+    for name in dict.fromkeys(name for figure in FIGURES.values() for name in figure.tables):
+        path, key = folder / f"{name}.js", made_of(TABLES[name], project, digests)
+        first = path.read_text().partition("\n")[0] if path.is_file() else ""
+        if first != f"// {key}":
+            files.write_text(path, f"// {key}\n{script(name, TABLES[name].make(project))}")
+
+
+def made_of(table: Table, project: Project, digests: dict[str, str]) -> str:
+    """Return the hash of all that a table depends on."""
+    own = (*table.modules, __name__)
+    parts = [f"{name} {digest}" for name, digest in digests.items() if name.startswith(own)]
+    parts += [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy")]
+    parts += [f"{name} {_digest(project.root / name)}" for name in table.inputs]
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def script(name: str, value: Any) -> str:
+    """Return the script that gives a page a table.
+
+    >>> script("widths", [8, 64])
+    'window.fracrepro = window.fracrepro || { data: {} };\\nfracrepro.data["widths"] = [8,64];\\n'
+    """
+    content = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return (
+        f'window.fracrepro = window.fracrepro || {{ data: {{}} }};\nfracrepro.data["{name}"] = {content};\n'
+    )

@@ -1,0 +1,383 @@
+"""Interactive figures, operated in a browser by mouse and keyboard: what they show is what the library says."""
+
+import contextlib
+import math
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+import fracrepro as fr
+from fracrepro.errors import ArgumentError
+from fracrepro.figures.numbers import number
+from fracrepro.theory import activations
+from fracrepro.workflow import site
+from fracrepro.workflow.interactive import tables
+from fracrepro.workflow.interactive.figures import FIGURES
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "book" / "_static" / "interactive"
+# The figure's page, under book/executed.
+PAGES = {
+    "calculator": "02_moment_preservation",
+}
+MOST = 1.2e6  # bytes that a page may add to what the theme loads
+BUDGET = 1e-11  # relative, of every formula in the browser
+
+
+class Operated:
+    """A figure on an open page."""
+
+    def __init__(self, page, name):
+        self.page, self.place = page, page.locator(f'[data-figure="{name}"]')
+
+    def field(self, name):
+        return self.place.locator(f'[name="{name}"]')
+
+    def set(self, **values):
+        """Type numbers, choose options, move sliders: what a mouse does, in one step each."""
+        for name, value in values.items():
+            field = self.field(name)
+            kind = field.first.evaluate("node => node.type")
+            if kind == "checkbox":
+                for box in field.all():
+                    box.set_checked(box.get_attribute("value") in value)
+            elif field.is_disabled():
+                continue
+            elif kind == "select-one":
+                field.select_option(value)
+            else:
+                field.fill(str(value))
+
+    def results(self):
+        assert "refused" not in self.place.locator(".interactive-body").get_attribute("class")
+        found = self.place.locator("[data-result]").all()
+        return {each.get_attribute("data-result"): each.text_content() for each in found}
+
+    def refusals(self):
+        """The messages beside the fields, by field; each is tied to its field for those who hear the page."""
+        found = {}
+        for field in self.place.locator('[aria-invalid="true"]').all():
+            described = field.get_attribute("aria-describedby")
+            found[field.get_attribute("name")] = self.page.locator(f"#{described}").text_content()
+        return found
+
+
+@pytest.fixture
+def operate(reader):
+    """Open the page of a figure; whatever a reader should not see is trouble."""
+
+    @contextlib.contextmanager
+    def opened(name, **options):
+        with reader.page(f"book/executed/{PAGES[name]}.html", **options) as page:
+            yield Operated(page, name)
+        assert reader.trouble == []
+
+    return opened
+
+
+def refusal(function, *arguments, **options):
+    """The library's message for arguments that it refuses."""
+    with pytest.raises(ArgumentError) as caught:
+        function(*arguments, **options)
+    return str(caught.value)
+
+
+# ---- every figure -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def article(book):
+    def parsed(name):
+        path = book.site / "book" / "executed" / f"{PAGES[name]}.html"
+        return BeautifulSoup(path.read_text(), "html.parser").select_one("article")
+
+    return parsed
+
+
+def test_every_figure_is_on_one_page_and_every_page_is_tested(book):
+    found = {}
+    for name in site.toc_files(book.project):
+        soup = BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser")
+        places = [place["data-figure"] for place in soup.select(".interactive-place")]
+        loaded = [script["src"] for script in soup.select("script[src*='/interactive/']")]
+        assert bool(places) == bool(loaded), f"{name}: only pages with a figure load scripts"
+        for figure in places:
+            found[figure] = name.removeprefix("book/executed/")
+    assert found == PAGES
+    assert set(found) == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_loads_little(book, name):
+    """Scripts, tables and styles of all figures on the page; the rest of the page is the theme's and its own."""
+    soup = BeautifulSoup((book.site / "book" / "executed" / f"{PAGES[name]}.html").read_text(), "html.parser")
+    sources = [tag.get("src") or tag.get("href") for tag in soup.select("script[src], link[href]")]
+    ours = [source.partition("?")[0] for source in sources if "_static/interactive/" in source]
+    assert len(ours) >= 3
+    paths = [(book.site / "book" / "executed" / source).resolve() for source in ours]
+    assert sum(path.stat().st_size for path in paths) < MOST
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_scripts_and_on_paper_words_remain_that_lead_to_what_is_static(article, name):
+    box = article(name).select_one(f'.interactive:has([data-figure="{name}"])')
+    assert not box.select_one(".interactive-place").contents  # a script fills it
+    assert box.select_one(".interactive-static").select("a, code")
+    assert len(box.select_one(".interactive-caption").get_text().split()) >= 20
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_seen_without_scripts_and_on_paper(operate, browser, served, name):
+    still = browser.new_page(java_script_enabled=False)
+    still.goto(f"{served}book/executed/{PAGES[name]}.html")
+    box = still.locator(f'.interactive:has([data-figure="{name}"])')
+    assert box.locator(".interactive-static").is_visible()
+    assert not box.locator(".interactive-place").is_visible()
+    still.close()
+    with operate(name) as figure:
+        box = figure.page.locator(f'.interactive:has([data-figure="{name}"])')
+        assert figure.place.is_visible()
+        assert not box.locator(".interactive-static").is_visible()
+        figure.page.emulate_media(media="print")
+        assert box.locator(".interactive-static").is_visible()
+        assert not figure.place.is_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_a_figure_fits_a_phone_and_every_field_has_a_name_and_is_reached_by_tab(operate, name):
+    with operate(name, viewport={"width": 390, "height": 844}) as figure:
+        right = figure.place.evaluate(
+            "node => Math.max(...[node, ...node.querySelectorAll('*')].map("
+            "each => each.getBoundingClientRect().right))"
+        )
+        assert right <= 390
+        assert figure.page.evaluate("document.documentElement.scrollWidth") <= 390
+        fields = figure.place.locator("input:enabled, select:enabled").all()
+        labelled = "node => [...node.labels].map(label => label.textContent.trim()).join()"
+        assert all(len(field.evaluate(labelled)) > 1 for field in fields)
+        fields[0].focus()
+        for field in fields:
+            assert field.evaluate("node => node === document.activeElement"), field.get_attribute("name")
+            assert field.bounding_box()["height"] >= 13
+            figure.page.keyboard.press("Tab")
+
+
+@pytest.mark.browser
+def test_numbers_are_written_as_the_book_writes_them(operate):
+    draws = random.Random(1)
+    values = [draws.choice([-1, 1]) * 10 ** draws.uniform(-12, 12) for _ in range(300)]
+    values += [0.0, 1.0, -10.0, 999999.5, 0.0001, 1e-5, 99.99995, 1e6]
+    with operate("calculator") as figure:
+        evaluated = "values => values.map(x => [fracrepro.significant(x, 4), fracrepro.fixed(x, 3, true)])"
+        shown = figure.page.evaluate(evaluated, values)
+    for value, (significant, fixed) in zip(values, shown, strict=True):
+        assert significant == number(value, ".4g"), value
+        assert fixed == number(value, "+.3f") or abs(value) >= 1e9
+
+
+def test_tables_are_made_anew_only_when_what_they_are_made_of_changes(tmp_path, monkeypatch):
+    project = site.Project(tmp_path)
+    monkeypatch.setattr(tables, "FIGURES", {"calculator": FIGURES["calculator"]})
+    tables.write(project)
+    (path,) = (tmp_path / "book").rglob("*.js")
+    first = path.stat().st_ino
+    tables.write(project)
+    assert path.stat().st_ino == first
+    monkeypatch.setattr(tables.sources, "source_digests", lambda: {"fracrepro.theory.slopes": "other"})
+    tables.write(project)
+    assert path.stat().st_ino != first
+
+
+# ---- page 02, the calculator ------------------------------------------------------------------------------
+
+
+def calculated(s, width, activation, negative_slope, p, weights, depth):
+    """What the calculator must show, from the library."""
+    phi = activations.named(activation, float(negative_slope))
+    phi = fr.Dropout(phi, p) if p else phi
+    variance = fr.critical_variance(s, width, phi, weights=weights)
+    kaiming = fr.critical_variance(2, width, phi, weights=weights)
+    exponent = fr.lyapunov_exponent(variance, width, phi, weights=weights)
+    constant = weights == "orthogonal" and phi.is_linear
+    alive = fr.survival_probability(depth, width, phi)
+    dead = -math.expm1(depth * math.log1p(-((1 - phi.survival) ** width)))
+    survivors = number(alive, ".6g") if dead >= 1e-3 else f"all but {number(dead, '.4g')}"
+    gain = math.sqrt(variance * (width if weights == "gaussian" else 1))
+    assert s == 0 or constant or fr.tail_index(variance, width, phi, weights=weights) == pytest.approx(s)
+    return {
+        "variance": number(variance, ".10g"),
+        "gain": number(gain, ".10g"),
+        "kaiming": number(100 * (variance / kaiming - 1), "+.4f") + " %",
+        "lyapunov": "0: the norm stays as it is" if constant else number(0.0 if s == 0 else exponent, ".6g"),
+        "tail": "none" if constant or s == 0 else number(s, ".6g"),
+        "survival": "all" if phi.survival == 1 else survivors,
+    }
+
+
+SETTINGS = [
+    {"s": 1, "width": 64, "activation": "relu", "weights": "gaussian", "p": 0},
+    {"s": 0.37, "width": 3, "activation": "relu", "weights": "orthogonal", "p": 0.3},
+    {"s": 2, "width": 512, "activation": "leaky_relu", "negative_slope": -0.3, "p": 0},
+    {"s": 1.5, "width": 17, "activation": "leaky_relu", "negative_slope": 0.9, "p": 0.5},
+    {"s": 0, "width": 8, "activation": "relu", "depth": 100},
+    {"s": 0.05, "width": 20, "activation": "rrelu", "weights": "orthogonal"},
+    {"s": 1.2, "width": 1000000, "activation": "linear", "weights": "gaussian"},
+    {"s": 1.2, "width": 5, "activation": "linear", "weights": "orthogonal"},
+    {"s": 0.7, "width": 1, "activation": "abs", "weights": "gaussian"},
+]
+START = {"s": 1, "width": 64, "activation": "relu", "negative_slope": 0.01, "p": 0}
+START |= {"weights": "gaussian", "depth": 20}
+
+
+def check_calculator(figure, **setting):
+    setting = START | setting
+    figure.set(**dict(sorted(setting.items(), key=lambda item: item[0] == "negative_slope")))
+    shown = figure.results()
+    line = shown.pop("torch")
+    assert shown == calculated(**setting)
+    name, value = re.fullmatch(r"torch\.nn\.init\.(\w+)_\(layer\.weight, \w+=(.*)\)", line).groups()
+    expected = math.sqrt(
+        fr.critical_variance(setting["s"], setting["width"], phi_of(setting), weights=setting["weights"])
+    )
+    assert name == ("normal" if setting["weights"] == "gaussian" else "orthogonal")
+    assert float(value) == pytest.approx(expected, rel=BUDGET)
+
+
+def phi_of(setting):
+    phi = activations.named(setting["activation"], float(setting["negative_slope"]))
+    return fr.Dropout(phi, setting["p"]) if setting["p"] else phi
+
+
+@pytest.mark.browser
+def test_the_calculator_shows_the_digits_of_the_library(operate):
+    with operate("calculator") as figure:
+        for setting in SETTINGS:
+            check_calculator(figure, **setting)
+        for name in activations.names():
+            check_calculator(figure, activation=name)
+
+
+@pytest.mark.browser
+def test_a_wrong_slope_in_the_calculator_would_be_seen(operate):
+    with operate("calculator") as figure:
+        check_calculator(figure)
+        figure.page.evaluate(
+            "fracrepro.data.activations.find(each => each.name === 'relu').negative = [1e-4, 1e-4]"
+        )
+        with pytest.raises(AssertionError):
+            check_calculator(figure, width=65)
+
+
+@pytest.mark.browser
+def test_the_calculator_is_operated_by_keyboard(operate):
+    with operate("calculator") as figure:
+        keyboard = figure.page.keyboard
+        figure.field("s").focus()
+        keyboard.press("ArrowUp")
+        assert figure.results().items() >= calculated(**START | {"s": 1.1}).items()
+        keyboard.press("Tab")
+        keyboard.press("Control+a")
+        keyboard.type("128")
+        keyboard.press("Tab")
+        keyboard.press("ArrowDown")
+        names = activations.names()
+        after = names[(names.index("relu") + 1) % len(names)]
+        setting = {"s": 1.1, "width": 128, "activation": after}
+        assert figure.results().items() >= calculated(**START | setting).items()
+
+
+@pytest.mark.browser
+def test_the_copied_line_fills_a_layer(operate):
+    import torch
+
+    with operate("calculator", permissions=["clipboard-read", "clipboard-write"]) as figure:
+        figure.set(width=32, weights="orthogonal")
+        figure.place.get_by_role("button", name="Copy").click()
+        figure.place.get_by_text("copied").wait_for()
+        line = figure.page.evaluate("navigator.clipboard.readText()")
+    layer = torch.nn.Linear(32, 32)
+    exec(line, {"torch": torch, "layer": layer})
+    square = (layer.weight @ layer.weight.T).diag().detach().numpy()
+    variance = fr.critical_variance(1, 32, fr.ReLU(), weights="orthogonal")
+    np.testing.assert_allclose(square, variance, rtol=1e-5)  # single precision
+
+
+REFUSED = {
+    "s": [
+        ("2.5", lambda: fr.critical_variance(2.5, 64, fr.ReLU())),
+        ("-1", lambda: fr.critical_variance(-1, 64, fr.ReLU())),
+    ],
+    "width": [
+        ("0", lambda: fr.critical_variance(1, 0, fr.ReLU())),
+        ("1.5", lambda: fr.critical_variance(1, 1.5, fr.ReLU())),
+    ],
+    "p": [("1", lambda: fr.Dropout(fr.ReLU(), 1))],
+    "depth": [("0", lambda: fr.survival_probability(0, 64, fr.ReLU()))],
+}
+
+
+@pytest.mark.browser
+def test_the_calculator_refuses_in_the_words_of_the_library(operate):
+    with operate("calculator") as figure:
+        for name, cases in REFUSED.items():
+            for typed, refused in cases:
+                figure.set(**{name: typed})
+                assert figure.refusals() == {name: refusal(refused)}
+            figure.set(**{name: ""})
+            assert figure.refusals()[name].startswith(f"{name}: need ")
+            figure.set(**{name: START[name]})
+            assert figure.refusals() == {}
+        figure.set(activation="leaky_relu", negative_slope="1e-101")
+        assert figure.refusals() == {"negative_slope": refusal(fr.LeakyReLU, 1e-101)}
+        figure.set(activation="relu", width=1, s=0.001)
+        assert figure.refusals() == {"s": refusal(fr.critical_variance, 0.001, 1, fr.ReLU())}
+        assert figure.place.locator(".interactive-body.refused").count() == 1
+        figure.set(s=1, width=64)
+        check_calculator(figure)
+
+
+@pytest.mark.browser
+def test_the_formulas_in_the_browser_are_the_library_s(operate):
+    draws = random.Random(2)
+    cases = []
+    for _ in range(80):
+        name = draws.choice([*activations.names(), "leaky_relu"])
+        slope = draws.choice([0.01, -0.3, 0.5, 3.0, 1e-6])
+        made = activations.named(name, slope)
+        case = {
+            "s": draws.choice([0.0, 2.0, draws.uniform(0.02, 2)]),
+            "width": int(10 ** draws.uniform(0, 6)),
+        }
+        case |= {
+            "p": draws.choice([0.0, draws.uniform(0, 0.9)]),
+            "weights": draws.choice(["gaussian", "orthogonal"]),
+        }
+        case |= {"slopes": [made.slopes.positive, made.slopes.negative], "phi": made}
+        cases.append(case)
+    script = """cases => cases.map(({s, width, p, weights, slopes}) => {
+        const found = fracrepro.laws.critical(s, width, fracrepro.laws.activation(...slopes, p), weights);
+        return [String(found.logVariance), found.lyapunov];
+    })"""
+    with operate("calculator") as figure:
+        plain = [{key: value for key, value in case.items() if key != "phi"} for case in cases]
+        shown = figure.page.evaluate(script, plain)
+    compared = 0
+    for case, (log_variance, exponent) in zip(cases, shown, strict=True):
+        phi = fr.Dropout(case["phi"], case["p"]) if case["p"] else case["phi"]
+        law = {"weights": case["weights"]}
+        try:
+            variance = fr.critical_variance(case["s"], case["width"], phi, **law)
+        except ArgumentError:
+            assert abs(float(log_variance.replace("Infinity", "inf"))) > math.log(np.finfo(float).max)
+            continue
+        assert abs(math.expm1(float(log_variance) - math.log(variance))) < BUDGET
+        library = fr.lyapunov_exponent(variance, case["width"], phi, **law)
+        assert exponent == pytest.approx(library, abs=BUDGET)
+        compared += 1
+    assert compared > 60
