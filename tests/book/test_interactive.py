@@ -1,4 +1,4 @@
-"""Interactive figures, operated in a browser by mouse and keyboard: what they show is what the library says."""
+"""Interactive figures, operated in a browser by mouse and keyboard: what they show is the library's."""
 
 import contextlib
 import math
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from scipy import special, stats
 
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
@@ -23,6 +24,8 @@ FOLDER = ROOT / "book" / "_static" / "interactive"
 # The figure's page, under book/executed.
 PAGES = {
     "calculator": "02_moment_preservation",
+    "lognorm": "05_log_normality",
+    "smalloutputs": "06_small_outputs",
 }
 MOST = 1.2e6  # bytes that a page may add to what the theme loads
 BUDGET = 1e-11  # relative, of every formula in the browser
@@ -113,7 +116,7 @@ def test_every_figure_is_on_one_page_and_every_page_is_tested(book):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_loads_little(book, name):
-    """Scripts, tables and styles of all figures on the page; the rest of the page is the theme's and its own."""
+    """Scripts, tables and styles of all figures on the page."""
     soup = BeautifulSoup((book.site / "book" / "executed" / f"{PAGES[name]}.html").read_text(), "html.parser")
     sources = [tag.get("src") or tag.get("href") for tag in soup.select("script[src], link[href]")]
     ours = [source.partition("?")[0] for source in sources if "_static/interactive/" in source]
@@ -381,3 +384,132 @@ def test_the_formulas_in_the_browser_are_the_library_s(operate):
         assert exponent == pytest.approx(library, abs=BUDGET)
         compared += 1
     assert compared > 60
+
+
+# ---- page 05, the law of the log-norm ---------------------------------------------------------------------
+
+PHIS = {"relu": fr.ReLU(), "linear": fr.Linear()}
+
+
+def drawn(figure):
+    """The curves of a chart, as the numbers that they were drawn from."""
+    return figure.place.evaluate("node => node.querySelector('.interactive-chart').drawn()")
+
+
+def positions(figure, **values):
+    """Move sliders to values: those that run over a list are set to the place of the value in it."""
+    for name, value in values.items():
+        field = figure.field(name)
+        place = field.evaluate("(node, value) => node.positionOf(value)", value)
+        field.fill(str(place))
+        assert field.evaluate("node => node.positionOf(node.chosen())") == place
+
+
+def check_law(figure, activation, s, width, depth):
+    figure.set(activation=activation)
+    positions(figure, s=s, width=width, depth=depth)
+    phi = PHIS[activation]
+    law = fr.LogNormLaw(depth, width, phi, fr.critical_variance(s, width, phi))
+    z = np.arange(-50, 51) / 20
+    sd = math.sqrt(law.var())
+    distance = np.abs(law.cdf(law.mean() + sd * z) - special.ndtr(z)).max()
+    assert figure.results() == {
+        "mean": number(law.mean() if s else 0.0, ".6g"),
+        "sd": number(sd, ".6g"),
+        "below": number(float(law.cdf(0.0)), "+.6f").lstrip("+"),
+        "distance": number(distance, ".4g"),
+    }
+    curves = {curve["name"]: curve for curve in drawn(figure)}
+    curve = curves[f"exact, s = {s:g}"]
+    exact = law.pdf(np.array(curve["x"]))
+    np.testing.assert_allclose(curve["y"], exact, rtol=0, atol=1e-11 * exact.max())
+    curve = curves["normal limit"]
+    normal = stats.norm.pdf(np.array(curve["x"]), law.mean(), sd)
+    np.testing.assert_allclose(curve["y"], normal, rtol=1e-11)
+
+
+LAWS = [
+    ("relu", 1.0, 64, 20),
+    ("linear", 0.0, 2, 3),
+    ("relu", 0.5, 8, 50),
+    ("relu", 2.0, 256, 1),
+    ("linear", 1.5, 128, 50),
+]
+
+
+@pytest.mark.browser
+def test_the_law_of_the_log_norm_is_the_library_s(operate):
+    with operate("lognorm") as figure:
+        for setting in LAWS:
+            check_law(figure, *setting)
+        label = figure.place.get_by_role("img").get_attribute("aria-label")
+        assert figure.place.locator(".interactive-says").text_content() in label
+
+
+@pytest.mark.browser
+def test_a_wrong_law_of_the_log_norm_would_be_seen(operate):
+    with operate("lognorm") as figure:
+        figure.page.evaluate(
+            "() => { const law = fracrepro.walk.law;"
+            "fracrepro.walk.law = (kind, d, k) => law(kind, d + 1, k); }"
+        )
+        with pytest.raises(AssertionError):
+            check_law(figure, "relu", 1.0, 256, 20)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["lognorm", "smalloutputs"])
+def test_sliders_move_by_keyboard_and_mouse(operate, name):
+    with operate(name) as figure:
+        slider, before = figure.field("depth"), figure.results()
+        slider.focus()
+        figure.page.keyboard.press("ArrowRight")
+        assert slider.input_value() == "21"
+        after = figure.results()
+        assert after != before
+        figure.page.keyboard.press("ArrowLeft")
+        assert figure.results() == before
+        slider.scroll_into_view_if_needed()
+        box = slider.bounding_box()
+        figure.page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+        assert 100 < int(slider.input_value()) < 200
+        assert figure.results() != before
+        figure.page.keyboard.press("Home")
+        assert slider.get_attribute("aria-valuetext") == "1"
+
+
+# ---- page 06, small outputs -------------------------------------------------------------------------------
+
+
+def check_small(figure, exponent, s, width, depth):
+    positions(figure, exponent=exponent, s=s, width=width, depth=depth)
+    phi = fr.ReLU()
+    variances = {"order": fr.critical_variance(s, width, phi), "kaiming": 2 / width, "xavier": 1 / width}
+    laws = {key: fr.LogNormLaw(depth, width, phi, value) for key, value in variances.items()}
+    chances = {key: law.small_output_probability(10**exponent) for key, law in laws.items()}
+    dead = -math.expm1(depth * math.log1p(-(2.0**-width)))
+    written = {key: number(value, ".4g") if value >= 1e-9 else "below 10⁻⁹" for key, value in chances.items()}
+    written["dead"] = number(dead, ".4g") if dead >= 1e-9 else "below 10⁻⁹"
+    known = min(chances["order"], chances["kaiming"]) >= 1e-9
+    written["ratio"] = number(chances["kaiming"] / chances["order"], ".4g") if known else "–"
+    assert figure.results() == written
+    for key, curve in zip(laws, drawn(figure), strict=True):
+        there = np.array([np.nan if y is None else y for y in curve["y"]])
+        exact = laws[key].small_output_probability(np.array(curve["x"]))
+        np.testing.assert_allclose(there[exact > 2e-9], exact[exact > 2e-9], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.browser
+def test_the_probabilities_of_small_outputs_are_the_library_s(operate):
+    with operate("smalloutputs") as figure:
+        for setting in [
+            (-1, 1.0, 64, 20),
+            (-2.3, 0.5, 8, 30),
+            (0.4, 2.0, 256, 200),
+            (-4, 0.05, 16, 5),
+            (-1.5, 1.5, 2, 3),
+        ]:
+            check_small(figure, *setting)
+        figure.page.evaluate("fracrepro.laws.critical = () => ({ logVariance: Math.log(2.01 / 64) })")
+        with pytest.raises(AssertionError):
+            check_small(figure, -1, 1.0, 64, 20)

@@ -123,6 +123,8 @@ window.fracrepro = window.fracrepro || { data: {} };
       const bounds = list ? { min: 0, max: list.length - 1, step: 1, value: list.indexOf(value) } : { min, max, step, value };
       const input = element("input", { type: "range", ...bounds });
       const read = () => (list ? list[Number(input.value)] : Number(input.value));
+      input.chosen = read; // for scripts that operate the figure: the value, and the position of a value
+      input.positionOf = (chosen) => (list ? list.indexOf(chosen) : chosen);
       const words = (chosen) => `${(show || ((each) => significant(each, 6)))(chosen)}${unit || ""}`;
       const described = (chosen) => {
         input.setAttribute("aria-valuetext", words(chosen)); // what the position of the slider means

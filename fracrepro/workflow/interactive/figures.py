@@ -11,8 +11,6 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from fracrepro.errors import ArgumentError
-
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -39,6 +37,10 @@ class Figure:
 
 FIGURES: dict[str, Figure] = {
     "calculator": Figure("Calculator", ("base", "laws", "calculator"), ("activations",)),
+    "lognorm": Figure("The law of the log-norm", ("base", "chart", "laws", "walk", "lognorm"), ("schemes",)),
+    "smalloutputs": Figure(
+        "Small outputs under three schemes", ("base", "chart", "laws", "walk", "smalloutputs"), ("schemes",)
+    ),
 }
 
 
@@ -49,7 +51,7 @@ class Place(nodes.General, nodes.Element):
 class Interactive(SphinxDirective):
     """``{interactive} NAME``: a figure that the reader operates, with a caption as its body.
 
-    ``:static:`` holds the words for readers without scripts and on paper, a link to a static figure for example.
+    ``:static:`` holds the words for readers without scripts and on paper, with a link to a static figure.
     ``:options:`` holds JSON for the script.
     """
 
@@ -118,17 +120,6 @@ def load(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doc
     wanted = [*(f"{_TABLES}/{name}.js" for name in tables), *(f"{_FOLDER}/{name}.js" for name in scripts)]
     for file in wanted:
         app.add_js_file(file, priority=900, loading_method="defer")
-
-
-def check(name: str) -> Figure:
-    """Return a figure by its name.
-
-    Raises:
-        ArgumentError: when there is none of this name.
-    """
-    if name not in FIGURES:
-        raise ArgumentError(f"figure = {name!r}: need one of {', '.join(FIGURES)}")
-    return FIGURES[name]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

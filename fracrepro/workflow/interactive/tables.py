@@ -1,7 +1,6 @@
-"""The tables that interactive figures read, computed by the build and kept while what they are made of stays.
+"""The tables that interactive figures read, made by the build and kept while all they are made of stays.
 
-A table is a script that puts one value into the page, because a page opened from disk may load scripts and not
-data.
+A table is a script that puts one value into the page, since a page opened from disk may load scripts alone.
 Its first line names all that it was made of: the package's sources, the records, the versions.
 """
 
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
-from fracrepro.figures.style import scheme_style
+from fracrepro.figures.style import order_style, scheme_style
+from fracrepro.nn import schemes
 from fracrepro.theory import activations
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.workflow import sources
@@ -58,7 +58,17 @@ def _label(kind: type[Activation]) -> str:
     return "linear" if kind.torch_name == "Identity" else kind.torch_name or kind.__name__
 
 
+def looks(project: Project) -> dict[str, Any]:
+    """Label and colour of every scheme, and the colours of the orders 0, 1 and 2."""
+    found = {name: scheme_style(name) for name in schemes.names()}
+    return {
+        "schemes": {name: {"label": look["label"], "colour": look["color"]} for name, look in found.items()},
+        "orders": [order_style(order)["color"] for order in (0.0, 1.0, 2.0)],
+    }
+
+
 TABLES: dict[str, Table] = {
+    "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
     "activations": Table(named_activations, ("fracrepro.theory.activations", "fracrepro.theory.slopes")),
 }
 
