@@ -29,7 +29,7 @@ from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
 from fracrepro.workflow import ledger, parameters
-from fracrepro.workflow.interactive import figures
+from fracrepro.workflow.interactive import directive
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything here to Sphinx; `myst_nb` must have been loaded."""
     app.setup_extension("myst_nb")
     app.setup_extension(ledger.__name__)
-    app.setup_extension(figures.__name__)
+    app.setup_extension(directive.__name__)
     app.add_role_to_domain("glue", "text", Quote(), override=True)
     app.add_post_transform(ResolveQuotes)
     app.connect("source-read", fold_code)

@@ -17,7 +17,7 @@ from fracrepro.figures.numbers import number
 from fracrepro.theory import activations
 from fracrepro.workflow import site
 from fracrepro.workflow.interactive import tables
-from fracrepro.workflow.interactive.figures import FIGURES
+from fracrepro.workflow.interactive.registry import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "book" / "_static" / "interactive"

@@ -20,7 +20,7 @@ from fracrepro.nn import schemes
 from fracrepro.theory import activations
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.workflow import sources
-from fracrepro.workflow.interactive.figures import FIGURES
+from fracrepro.workflow.interactive.registry import FIGURES
 from fracrepro.workflow.project import Project
 
 __all__ = ["TABLES", "Table", "script", "write"]

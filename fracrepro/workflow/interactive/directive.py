@@ -1,47 +1,24 @@
-"""Which interactive figures there are, and the Sphinx extension that puts them on pages."""
+"""The Sphinx extension that puts interactive figures on pages."""
 
 from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from fracrepro.workflow.interactive.registry import FIGURES
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = ["FIGURES", "Figure", "setup"]
+__all__ = ["setup"]
 
 _FOLDER = "interactive"  # of the static files
 _TABLES = f"{_FOLDER}/tables"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a page loads for an interactive figure.
-
-    Attributes:
-        title: what the figure is, for readers who hear the page.
-        scripts: files of ``book/_static/interactive`` in the order in which they run, without endings.
-        tables: tables of `fracrepro.workflow.interactive.tables` that it reads.
-    """
-
-    title: str
-    scripts: tuple[str, ...]
-    tables: tuple[str, ...] = ()
-
-
-FIGURES: dict[str, Figure] = {
-    "calculator": Figure("Calculator", ("base", "laws", "calculator"), ("activations",)),
-    "lognorm": Figure("The law of the log-norm", ("base", "chart", "laws", "walk", "lognorm"), ("schemes",)),
-    "smalloutputs": Figure(
-        "Small outputs under three schemes", ("base", "chart", "laws", "walk", "smalloutputs"), ("schemes",)
-    ),
-}
 
 
 class Place(nodes.General, nodes.Element):
