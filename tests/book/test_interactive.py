@@ -1,6 +1,7 @@
 """Interactive figures, operated in a browser by mouse and keyboard: what they show is the library's."""
 
 import contextlib
+import json
 import math
 import random
 import re
@@ -14,28 +15,41 @@ from scipy import special, stats
 import fracrepro as fr
 from fracrepro.errors import ArgumentError
 from fracrepro.figures.numbers import number
+from fracrepro.figures.style import order_style
+from fracrepro.nn import initialize_, networks, schemes
+from fracrepro.nn.experiments import PROTOCOLS
+from fracrepro.stats.paired import paired_difference
 from fracrepro.theory import activations
 from fracrepro.workflow import site
-from fracrepro.workflow.interactive import tables
+from fracrepro.workflow.interactive import draws, tables
 from fracrepro.workflow.interactive.registry import FIGURES
+from fracrepro.workflow.records import load_record
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "book" / "_static" / "interactive"
-# The figure's page, under book/executed.
+# The page of each figure, under book/executed; of a training, the name of its record comes second.
 PAGES = {
     "calculator": "02_moment_preservation",
     "lognorm": "05_log_normality",
     "smalloutputs": "06_small_outputs",
+    "training mnist": "09_mnist",
+    "training cifar10": "10_cifar10",
+    "angle": "12_joint_distribution",
+    "spectrum": "13_isometry",
 }
 MOST = 1.2e6  # bytes that a page may add to what the theme loads
 BUDGET = 1e-11  # relative, of every formula in the browser
+
+
+def place_of(name):
+    """The selector of a figure's place on its page."""
+    return f'[data-figure="{name.split()[0]}"]'
 
 
 class Operated:
     """A figure on an open page."""
 
     def __init__(self, page, name):
-        self.page, self.place = page, page.locator(f'[data-figure="{name}"]')
+        self.page, self.place = page, page.locator(place_of(name))
 
     def field(self, name):
         return self.place.locator(f'[name="{name}"]')
@@ -105,13 +119,16 @@ def test_every_figure_is_on_one_page_and_every_page_is_tested(book):
     found = {}
     for name in site.toc_files(book.project):
         soup = BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser")
-        places = [place["data-figure"] for place in soup.select(".interactive-place")]
+        places = [
+            " ".join([place["data-figure"], *json.loads(place.get("data-options", "{}")).values()])
+            for place in soup.select(".interactive-place")
+        ]
         loaded = [script["src"] for script in soup.select("script[src*='/interactive/']")]
         assert bool(places) == bool(loaded), f"{name}: only pages with a figure load scripts"
         for figure in places:
             found[figure] = name.removeprefix("book/executed/")
     assert found == PAGES
-    assert set(found) == set(FIGURES)
+    assert {name.split()[0] for name in found} == set(FIGURES)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -127,7 +144,7 @@ def test_a_page_loads_little(book, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_without_scripts_and_on_paper_words_remain_that_lead_to_what_is_static(article, name):
-    box = article(name).select_one(f'.interactive:has([data-figure="{name}"])')
+    box = article(name).select_one(f".interactive:has({place_of(name)})")
     assert not box.select_one(".interactive-place").contents  # a script fills it
     assert box.select_one(".interactive-static").select("a, code")
     assert len(box.select_one(".interactive-caption").get_text().split()) >= 20
@@ -138,12 +155,12 @@ def test_without_scripts_and_on_paper_words_remain_that_lead_to_what_is_static(a
 def test_what_is_seen_without_scripts_and_on_paper(operate, browser, served, name):
     still = browser.new_page(java_script_enabled=False)
     still.goto(f"{served}book/executed/{PAGES[name]}.html")
-    box = still.locator(f'.interactive:has([data-figure="{name}"])')
+    box = still.locator(f".interactive:has({place_of(name)})")
     assert box.locator(".interactive-static").is_visible()
     assert not box.locator(".interactive-place").is_visible()
     still.close()
     with operate(name) as figure:
-        box = figure.page.locator(f'.interactive:has([data-figure="{name}"])')
+        box = figure.page.locator(f".interactive:has({place_of(name)})")
         assert figure.place.is_visible()
         assert not box.locator(".interactive-static").is_visible()
         figure.page.emulate_media(media="print")
@@ -173,8 +190,8 @@ def test_a_figure_fits_a_phone_and_every_field_has_a_name_and_is_reached_by_tab(
 
 @pytest.mark.browser
 def test_numbers_are_written_as_the_book_writes_them(operate):
-    draws = random.Random(1)
-    values = [draws.choice([-1, 1]) * 10 ** draws.uniform(-12, 12) for _ in range(300)]
+    rng = random.Random(1)
+    values = [rng.choice([-1, 1]) * 10 ** rng.uniform(-12, 12) for _ in range(300)]
     values += [0.0, 1.0, -10.0, 999999.5, 0.0001, 1e-5, 99.99995, 1e6]
     with operate("calculator") as figure:
         evaluated = "values => values.map(x => [fracrepro.significant(x, 4), fracrepro.fixed(x, 3, true)])"
@@ -186,7 +203,7 @@ def test_numbers_are_written_as_the_book_writes_them(operate):
 
 def test_tables_are_made_anew_only_when_what_they_are_made_of_changes(tmp_path, monkeypatch):
     project = site.Project(tmp_path)
-    monkeypatch.setattr(tables, "FIGURES", {"calculator": FIGURES["calculator"]})
+    monkeypatch.setattr(tables, "TABLES", {"activations": tables.TABLES["activations"]})
     tables.write(project)
     (path,) = (tmp_path / "book").rglob("*.js")
     first = path.stat().st_ino
@@ -347,19 +364,19 @@ def test_the_calculator_refuses_in_the_words_of_the_library(operate):
 
 @pytest.mark.browser
 def test_the_formulas_in_the_browser_are_the_library_s(operate):
-    draws = random.Random(2)
+    rng = random.Random(2)
     cases = []
     for _ in range(80):
-        name = draws.choice([*activations.names(), "leaky_relu"])
-        slope = draws.choice([0.01, -0.3, 0.5, 3.0, 1e-6])
+        name = rng.choice([*activations.names(), "leaky_relu"])
+        slope = rng.choice([0.01, -0.3, 0.5, 3.0, 1e-6])
         made = activations.named(name, slope)
         case = {
-            "s": draws.choice([0.0, 2.0, draws.uniform(0.02, 2)]),
-            "width": int(10 ** draws.uniform(0, 6)),
+            "s": rng.choice([0.0, 2.0, rng.uniform(0.02, 2)]),
+            "width": int(10 ** rng.uniform(0, 6)),
         }
         case |= {
-            "p": draws.choice([0.0, draws.uniform(0, 0.9)]),
-            "weights": draws.choice(["gaussian", "orthogonal"]),
+            "p": rng.choice([0.0, rng.uniform(0, 0.9)]),
+            "weights": rng.choice(["gaussian", "orthogonal"]),
         }
         case |= {"slopes": [made.slopes.positive, made.slopes.negative], "phi": made}
         cases.append(case)
@@ -513,3 +530,208 @@ def test_the_probabilities_of_small_outputs_are_the_library_s(operate):
         figure.page.evaluate("fracrepro.laws.critical = () => ({ logVariance: Math.log(2.01 / 64) })")
         with pytest.raises(AssertionError):
             check_small(figure, -1, 1.0, 64, 20)
+
+
+# ---- pages with recorded trainings ------------------------------------------------------------------------
+
+SCALES = {"test_accuracy": 100, "train_accuracy": 100, "test_loss": 1, "train_loss": 1}
+
+
+def read_off(value, figure, signed):
+    if SCALES[figure] == 100:
+        return number(value, "+.2f" if signed else ".2f")
+    return number(value, "+.4f" if signed else ".4g")
+
+
+def with_interval(mean, low, high, *how):
+    return f"{read_off(mean, *how)}, interval {read_off(low, *how)} to {read_off(high, *how)}"
+
+
+def check_training(figure, results, of, epoch, first=None):
+    """Means with intervals at an epoch, or paired differences of one scheme, from the record itself."""
+    figure.set(figure=of, view="differences" if first else "curves", run="mean")
+    if first:
+        figure.set(first=first)
+    positions(figure, epoch=epoch)
+    lost = results.loc[~np.isfinite(results["test_loss"]), ["scheme", "seed"]].drop_duplicates()
+    kept = results.merge(lost, how="left", indicator=True).query("_merge == 'left_only'")
+    there = SCALES[of] * kept[kept["epoch"] == epoch].pivot(index="seed", columns="scheme", values=of)
+    shown = {}
+    for scheme in dict.fromkeys(results["scheme"]):
+        if first:
+            found = paired_difference(there[first], there[scheme])
+            mean, low, high = found.mean, found.low, found.high
+        else:
+            sample = there[scheme].dropna()
+            mean = sample.mean()
+            low, high = stats.t.interval(0.95, len(sample) - 1, mean, sample.sem())
+        shown[scheme] = "–" if scheme == first else with_interval(mean, low, high, of, bool(first))
+    assert figure.results() == shown
+
+
+def record_of(name):
+    return load_record(ROOT / "recorded", PROTOCOLS[name.split()[1]])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["training mnist", "training cifar10"])
+def test_training_curves_and_paired_differences_are_those_of_the_record(operate, name):
+    results = record_of(name)
+    with operate(name) as figure:
+        for of in SCALES:
+            check_training(figure, results, of, 3)
+        for first in ("fractional", "xavier"):
+            check_training(figure, results, "test_accuracy", 30, first)
+            check_training(figure, results, "train_loss", 1, first)
+        figure.set(view="curves", run="4", figure="test_accuracy")
+        one = results.query("seed == 4 and epoch == 1").set_index("scheme")["test_accuracy"]
+        assert figure.results() == {
+            scheme: read_off(100 * value, "test_accuracy", False) for scheme, value in one.items()
+        }
+
+
+@pytest.mark.browser
+def test_a_lost_run_leaves_curves_and_pairs_and_a_wrong_number_would_be_seen(operate):
+    results = record_of("training mnist")
+    change = """([epoch, value]) => {
+        fracrepro.data.training_mnist.runs.test_loss.kaiming[2][epoch - 1] = value;
+        fracrepro.data.training_mnist.runs.test_accuracy.xavier[5][9] += value === null ? 0 : 0.01;
+    }"""
+    with operate("training mnist") as figure:
+        figure.page.evaluate(change, [7, None])
+        rows = (results["scheme"] == "kaiming") & (results["seed"] == 2) & (results["epoch"] == 7)
+        results.loc[rows, "test_loss"] = np.nan
+        check_training(figure, results, "test_accuracy", 10)
+        check_training(figure, results, "test_accuracy", 10, "fractional")
+        figure.page.evaluate(change, [7, 1.0])
+        with pytest.raises(AssertionError):
+            check_training(figure, results, "test_accuracy", 10)
+
+
+@pytest.mark.browser
+def test_schemes_and_runs_are_switched_by_mouse_and_keyboard(operate):
+    with operate("training cifar10") as figure:
+        names = [schemes.get(name).label for name in ("fractional", "kaiming", "xavier")]
+        assert [curve["name"] for curve in drawn(figure)] == names
+        for scheme, curve in zip(("fractional", "kaiming", "xavier"), drawn(figure), strict=True):
+            assert curve["colour"] == schemes.get(scheme).colour
+        box = figure.place.get_by_label(names[2])
+        box.click()
+        assert [curve["name"] for curve in drawn(figure)] == names[:2]
+        box.focus()
+        figure.page.keyboard.press("Space")
+        assert [curve["name"] for curve in drawn(figure)] == names
+        figure.set(run="every")
+        assert len(drawn(figure)) == 3 * 10 + 3
+        figure.set(view="differences")
+        assert [curve["name"] for curve in drawn(figure) if curve.get("name")] == [
+            f"{names[0]} − {names[1]}",
+            f"{names[0]} − {names[2]}",
+        ]
+        figure.set(shown=[])
+        assert "No scheme is switched on." in figure.place.locator(".interactive-says").text_content()
+
+
+# ---- page 12, the angle between two inputs ----------------------------------------------------------------
+
+
+def sampled_angles(width, angle, depth, seed, networks=draws.NETWORKS):
+    cosine = math.cos(math.radians(angle))
+    chain = fr.GramChain(width, fr.ReLU(), 0.3)
+    rng = np.random.default_rng(seed)
+    gram = chain.sample(networks, depth, np.array([[1, cosine], [cosine, 1]]), rng=rng)[:, -1]
+    gram = gram[(gram[:, 0, 0] > 0) & (gram[:, 1, 1] > 0)]
+    return np.degrees(np.arccos(np.clip(gram[:, 0, 1] / np.sqrt(gram[:, 0, 0] * gram[:, 1, 1]), -1, 1)))
+
+
+def check_angle(figure, width, angle, depth):
+    positions(figure, width=width, angle=angle, depth=depth)
+    chain, cosine = fr.GramChain(width, fr.ReLU(), 2 / width), math.cos(math.radians(angle))
+    for _ in range(depth):
+        cosine = chain.cosine_map(cosine)
+    shown = figure.results()
+    assert shown["wide"] == f"{number(math.degrees(math.acos(cosine)), '.2f')}°"
+    median = float(shown["median"].partition("°")[0])
+    low, high = map(float, re.fullmatch(r"(\S+)° to (\S+)°", shown["middle"]).groups())
+    return low, median, high
+
+
+def beyond(values, sample, level):
+    """z of the share of a fresh sample below a quantile that another sample of the table's size gave."""
+    share = np.mean(sample <= values)
+    return (share - level) / math.sqrt(level * (1 - level) * (1 / len(sample) + 1 / draws.NETWORKS))
+
+
+@pytest.mark.browser
+def test_the_angles_are_those_of_the_exact_chain(operate):
+    """Nine shares: |z| stays below 4.5 with probability above 0.9999; at half the width it is above 10."""
+    with operate("angle") as figure:
+        for seed, setting in enumerate([(16, 90, 20), (128, 165, 5), (4, 30, 3)]):
+            quantiles = check_angle(figure, *setting)
+            fresh = sampled_angles(*setting, seed=1000 + seed, networks=8000)
+            z = [beyond(value, fresh, level) for value, level in zip(quantiles, draws.LEVELS, strict=True)]
+            assert max(map(abs, z)) < 4.5
+        quantiles = check_angle(figure, 16, 90, 20)
+        wrong = sampled_angles(8, 90, 20, seed=1003, networks=8000)
+        assert abs(beyond(quantiles[1], wrong, 0.5)) > 10
+        low = figure.field("angle")
+        low.focus()
+        figure.page.keyboard.press("End")
+        assert low.get_attribute("aria-valuetext") == "180°"
+
+
+# ---- page 13, the spectrum of the Jacobian ----------------------------------------------------------------
+
+
+def singular_values(scheme, options, depth):
+    """By automatic differentiation of the whole function and another library's decomposition."""
+    import torch
+
+    found = []
+    for draw in range(draws.DRAWS):
+        generator = torch.Generator().manual_seed(100 * depth + draw)
+        net = networks.mlp([16, *[32] * depth, 16], fr.ReLU(), bias=False).double()
+        initialize_(net, scheme, generator=generator, **options)
+        x = torch.randn(1, 16, generator=generator, dtype=torch.float64)
+        jacobian = torch.func.jacfwd(net)(x[0]).detach().numpy()
+        found.append(np.linalg.svd(jacobian, compute_uv=False))
+    return np.array(found)
+
+
+def check_spectrum(figure, depth, names):
+    positions(figure, depth=depth)
+    figure.set(shown=list(names))
+    curves = drawn(figure)
+    assert len(curves) == draws.DRAWS * len(names)
+    shown = figure.results()
+    for k, name in enumerate(names):
+        scheme, options = draws.starts()[name]
+        values = singular_values(scheme, options, depth)
+        there = np.array([curve["y"] for curve in curves[3 * k : 3 * k + 3]])
+        np.testing.assert_allclose(there, np.maximum(values, 1e-12), rtol=1e-3, atol=1e-10)
+        assert curves[3 * k]["colour"] == schemes.get(scheme).colour
+        low, high = shown[name].split(" to ")
+        assert high == number(float(f"{values.max():.4g}"), ".2g")
+        assert (low == "below 10⁻¹²") == (values.min() < 1e-12)
+
+
+@pytest.mark.browser
+def test_the_spectra_are_those_of_the_schemes(operate):
+    every = list(draws.starts())
+    with operate("spectrum") as figure:
+        check_spectrum(figure, 4, every)
+        check_spectrum(figure, 32, [name for name in every if "looks_linear" in name or name == "kaiming"])
+        figure.page.evaluate("fracrepro.data.spectra.values.kaiming[2][0][0] *= 1.01")
+        with pytest.raises(AssertionError):
+            check_spectrum(figure, 4, every)
+
+
+@pytest.mark.browser
+def test_orders_have_the_colours_of_the_other_figures(operate):
+    orders = [round(0.05 * j, 2) for j in range(41)]
+    with operate("lognorm") as figure:
+        shown = figure.page.evaluate("orders => orders.map(fracrepro.chart.orderColour)", orders)
+    for s, colour in zip(orders, shown, strict=True):
+        known = order_style(s)["color"]
+        gaps = [abs(int(colour[j : j + 2], 16) - int(known[j : j + 2], 16)) for j in (1, 3, 5)]
+        assert max(gaps) <= 2, s  # matplotlib's map has 201 steps

@@ -90,9 +90,14 @@ def load(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doc
     if not places:
         return
     chosen = [FIGURES[place["figure"]] for place in places]
+    named = [
+        table.format(**place["options"])
+        for place, figure in zip(places, chosen, strict=True)
+        for table in figure.tables
+    ]
     app.add_css_file(f"{_FOLDER}/interactive.css")
     # Every figure needs the first scripts of its list before the last, and the tables before both.
-    tables = dict.fromkeys(table for figure in chosen for table in figure.tables)
+    tables = dict.fromkeys(named)
     scripts = dict.fromkeys(script for figure in chosen for script in figure.scripts)
     wanted = [*(f"{_TABLES}/{name}.js" for name in tables), *(f"{_FOLDER}/{name}.js" for name in scripts)]
     for file in wanted:

@@ -14,7 +14,8 @@ class Figure:
     Attributes:
         title: what the figure is, for readers who hear the page.
         scripts: files of ``book/_static/interactive`` in the order in which they run, without endings.
-        tables: tables of `fracrepro.workflow.interactive.tables` that it reads.
+        tables: tables of `fracrepro.workflow.interactive.tables` that it reads; ``{name}`` in one stands for
+            an option of the place.
     """
 
     title: str
@@ -27,5 +28,14 @@ FIGURES: dict[str, Figure] = {
     "lognorm": Figure("The law of the log-norm", ("base", "chart", "laws", "walk", "lognorm"), ("schemes",)),
     "smalloutputs": Figure(
         "Small outputs under three schemes", ("base", "chart", "laws", "walk", "smalloutputs"), ("schemes",)
+    ),
+    "training": Figure(
+        "Training curves and paired differences",
+        ("base", "chart", "training"),
+        ("schemes", "training_{record}"),
+    ),
+    "angle": Figure("The angle between two inputs", ("base", "chart", "angle"), ("angles",)),
+    "spectrum": Figure(
+        "The spectrum of the Jacobian by scheme", ("base", "chart", "spectrum"), ("schemes", "spectra")
     ),
 }

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fracrepro.nn import schemes
 from fracrepro.theory import activations
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.workflow import sources
-from fracrepro.workflow.interactive.registry import FIGURES
+from fracrepro.workflow.interactive import draws, records
 from fracrepro.workflow.project import Project
 
 __all__ = ["TABLES", "Table", "script", "write"]
@@ -67,21 +68,34 @@ def looks(project: Project) -> dict[str, Any]:
     }
 
 
+#: Recorded experiments whose runs the figure `training` can show.
+RECORDS = ("mnist", "cifar10")
+
 TABLES: dict[str, Table] = {
+    **{
+        f"training_{name}": Table(
+            partial(records.training, name=name),
+            ("fracrepro.workflow.interactive.records",),
+            (f"recorded/{name}.csv",),
+        )
+        for name in RECORDS
+    },
+    "angles": Table(draws.angles, ("fracrepro.theory", "fracrepro.workflow.interactive.draws")),
+    "spectra": Table(draws.spectra, ("fracrepro.nn", "fracrepro.workflow.interactive.draws")),
     "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
     "activations": Table(named_activations, ("fracrepro.theory.activations", "fracrepro.theory.slopes")),
 }
 
 
 def write(project: Project) -> None:
-    """Write every table that a figure reads into the book's static files; one that is current stays."""
+    """Write every table into the book's static files; one that is current stays."""
     digests = sources.source_digests()
     folder = project.root / "book" / "_static" / "interactive" / "tables"
-    for name in dict.fromkeys(name for figure in FIGURES.values() for name in figure.tables):
-        path, key = folder / f"{name}.js", made_of(TABLES[name], project, digests)
+    for name, table in TABLES.items():
+        path, key = folder / f"{name}.js", made_of(table, project, digests)
         first = path.read_text().partition("\n")[0] if path.is_file() else ""
         if first != f"// {key}":
-            files.write_text(path, f"// {key}\n{script(name, TABLES[name].make(project))}")
+            files.write_text(path, f"// {key}\n{script(name, table.make(project))}")
 
 
 def made_of(table: Table, project: Project, digests: dict[str, str]) -> str:
