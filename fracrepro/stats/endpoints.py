@@ -76,13 +76,14 @@ class Endpoint:
         better: ``"higher"`` or ``"lower"``: which values of the figure are good.
         margin: the smallest difference that matters, above 0, in the unit of the measure: that of the figure,
             epochs, or a share of the runs.
-        compare: pairs of schemes, as the plan's `schemes` has them.
+        compare: pairs of schemes, as the plan's `schemes` has them; with `across` of that setting's values.
         power: what is promised.
         goal: of the figure; for ``"epochs to"`` and ``"share"`` only.
         failed: the number that a run counts with that diverged or never reaches the goal, which then is more
             than all epochs; for ``"share"`` None.
         epochs: the first and the last that ``"mean"`` takes; for it only.
         where: values that columns of the results must have, such as ``{"stage": "end"}``.
+        across: a setting whose values are compared, for each scheme by itself; "" compares schemes.
 
     Raises:
         ArgumentError: for a value that does not fit; names the field.
@@ -93,12 +94,13 @@ class Endpoint:
     figure: str
     better: str
     margin: float
-    compare: tuple[tuple[str, str], ...]
+    compare: tuple[tuple[Any, Any], ...]
     power: Promise
     goal: float | None = None
     failed: float | None = None
     epochs: tuple[int, int] | None = None
     where: tuple[tuple[str, Any], ...] = ()
+    across: str = ""
 
     def __post_init__(self) -> None:
         """Check every field, and that each measure has what it needs and nothing else."""
@@ -133,11 +135,13 @@ class Endpoint:
         name = fields.get("name")
         try:
             check_names(fields, cls)
-            if not isinstance(name, str) or not isinstance(fields["figure"], str):
-                raise ArgumentError("name and figure: need text")
+            across = fields.get("across", "")
+            if not all(isinstance(text, str) for text in (name, fields["figure"], across)):
+                raise ArgumentError("name, figure and across: need text")
             promise = mapping("power", fields["power"])
             check_names(promise, Promise, "power: ")
-            given = dict(fields) | {"power": Promise(**promise), "compare": _pairs(fields["compare"])}
+            compare = _pairs(fields["compare"], "values" if across else "names of schemes")
+            given = dict(fields) | {"power": Promise(**promise), "compare": compare}
             given["where"] = tuple(mapping("where", fields.get("where", {})).items())
             if given.get("epochs") is not None:
                 first, last = _two("epochs", given["epochs"])
@@ -178,9 +182,10 @@ def _two(name: str, value: Any) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
-def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+def _pairs(value: Any, kind: str) -> tuple[tuple[Any, Any], ...]:
     found = tuple(_two("compare", pair) for pair in entries("compare", value))
+    types = (str, int, float) if kind == "values" else (str,)
     for first, second in found:
-        if first == second or not all(isinstance(each, str) for each in (first, second)):
-            raise ArgumentError(f"compare = {[first, second]}: need two names of schemes")
+        if first == second or not all(isinstance(each, types) for each in (first, second)):
+            raise ArgumentError(f"compare = {[first, second]}: need two {kind}")
     return found

@@ -23,7 +23,7 @@ from fracrepro.stats.shares import detectable_share, share_difference
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Measured", "is_open", "judge", "measure", "pilot_table"]
+__all__ = ["Measured", "is_open", "judge", "measure", "of_cell", "pilot_table"]
 
 
 def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
@@ -61,9 +61,10 @@ def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
     seeds = list(plan.seeds_of("main")[:pairs])
     found = []
     for endpoint, cell, first, second in plan.comparisons():
-        measured = measure(endpoint, _of_cell(results, cell), seeds)
-        for scheme in (first, second):
-            choice("results: scheme", scheme, tuple(measured.raw.columns))
+        measured = measure(endpoint, of_cell(results, cell), seeds)
+        for each in (first, second):
+            if each not in measured.raw:
+                choice(f"results: {endpoint.across or 'scheme'}", str(each), tuple(map(str, measured.raw)))
         found.append(_Comparison(endpoint, cell, first, second, measured))
     decide = _by_holm if plan.multiplicity == "holm" else _by_band
     return pd.DataFrame(decide(plan, found, pairs))
@@ -71,7 +72,7 @@ def judge(plan: ExperimentPlan, results: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an endpoint makes of the runs of a cell: one row a seed, one column a scheme.
+    """What an endpoint makes of the runs of a cell: one row a seed, one column a scheme or value.
 
     Attributes:
         raw: the figure, the epoch with infinity for never, or True and False.
@@ -109,8 +110,8 @@ def measure(endpoint: Endpoint, results: pd.DataFrame, seeds: list[int]) -> Meas
         choice(f"{name}: where", column, tuple(results.columns))
         results = results[results[column] == value]
     choice(f"{name}: figure", endpoint.figure, tuple(results.columns))
-    arms = [arm(scheme, s) for scheme, s in zip(results["scheme"], results["s"], strict=True)]
-    table = results.assign(scheme=arms, s=0.0)
+    # What is compared stands under "scheme" from here on.
+    table = results.assign(scheme=results[endpoint.across] if endpoint.across else _arms(results), s=0.0)
     keys = ["scheme", "seed", *(["epoch"] if "epoch" in table else [])]
     if table.duplicated(keys).any():
         raise ArgumentError(f"{name}: several rows of one run: the plan lacks a setting that varies")
@@ -161,18 +162,18 @@ def pilot_table(
     """
     import pandas as pd
 
-    cells = list(results.groupby(list(axes))) if axes else [((), results)]
-    rows = []
+    results, rows = results.assign(scheme=_arms(results), s=float("nan")), []
     for fields in endpoints:
         need = {"share": 0.0} if fields.get("measure") == "share" else {"deviation": 1.0}
         endpoint = Endpoint.from_dict(
             {**fields, "power": {"difference": 1, "wanted": 0.5, "pairs": 2} | need}
         )
-        for values, cell in cells:
+        named = [axis for axis in axes if axis != endpoint.across] + (["scheme"] if endpoint.across else [])
+        for values, cell in results.groupby(named) if named else [((), results)]:
             numbers = measure(endpoint, cell, sorted(set(cell["seed"].tolist()))).numbers
             for first, second in endpoint.compare:
                 gaps, shares = numbers[first] - numbers[second], numbers[[first, second]].mean()
-                row = {"endpoint": endpoint.name, **dict(zip(axes, values, strict=True))}
+                row = {"endpoint": endpoint.name, **dict(zip(named, values, strict=True))}
                 row |= {"first": first, "second": second, "difference": float(gaps.mean())}
                 share = float(shares.min()) if endpoint.measure == "share" else float("nan")
                 rows.append(row | {"deviation": float(gaps.std()), "share": share, "pairs": len(gaps)})
@@ -185,8 +186,8 @@ class _Comparison:
 
     endpoint: Endpoint
     cell: dict[str, Any]
-    first: str
-    second: str
+    first: Any
+    second: Any
     measured: Measured
 
     def p_values(self, pairs: int) -> tuple[float, float]:
@@ -297,10 +298,25 @@ def _pairs_there(plan: ExperimentPlan, results: pd.DataFrame) -> int:
     )
 
 
-def _of_cell(results: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
+def _arms(results: pd.DataFrame) -> list[str]:
+    """How the plan names the scheme of every row."""
+    return [arm(scheme, s) for scheme, s in zip(results["scheme"], results["s"], strict=True)]
+
+
+def of_cell(results: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of one cell.
+
+    Args:
+        results: with a column for each setting.
+        cell: the value of each setting; ``"scheme"`` has its name in plans.
+
+    Raises:
+        ArgumentError: for a setting that is no column.
+    """
     for column, value in cell.items():
         choice("results: setting", column, tuple(results.columns))
-        results = results[results[column] == value]
+        there = np.array(_arms(results)) if column == "scheme" else results[column].to_numpy()
+        results = results[there == value]
     return results
 
 

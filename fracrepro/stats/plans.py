@@ -77,8 +77,7 @@ class ExperimentPlan:
         choice("stopping", self.stopping, ("all seeds", "decided"))
         self._check_looks()
         for endpoint in self.endpoints:
-            for scheme in itertools.chain(*endpoint.compare):
-                choice(f"endpoint {endpoint.name!r}: compare", scheme, self.schemes)
+            self._check_compared(endpoint)
             self._check_power(endpoint)
 
     @classmethod
@@ -119,20 +118,24 @@ class ExperimentPlan:
         """Return the seeds of ``"pilot"``, ``"rates"`` or ``"main"``; none where there are none."""
         return dict(self.seeds).get(part, ())
 
-    def cells(self) -> list[dict[str, Any]]:
-        """Return the combinations of all settings that take several values; one empty one for none."""
-        axes = [(name, values) for name, values in (*self.networks, *self.settings) if len(values) > 1]
-        names = [name for name, _ in axes]
-        return [
-            dict(zip(names, each, strict=True)) for each in itertools.product(*(values for _, values in axes))
-        ]
+    def cells(self, across: str = "") -> list[dict[str, Any]]:
+        """Return the combinations of all settings that take several values; one empty one for none.
 
-    def comparisons(self) -> list[tuple[Endpoint, dict[str, Any], str, str]]:
-        """Return every comparison that is judged: endpoint, cell, and the two schemes."""
+        Args:
+            across: a setting whose values are compared: the schemes take its place, under ``"scheme"``.
+        """
+        axes = self._axes()
+        if across:
+            axes = {name: values for name, values in axes.items() if name != across}
+            axes["scheme"] = self.schemes
+        return [dict(zip(axes, each, strict=True)) for each in itertools.product(*axes.values())]
+
+    def comparisons(self) -> list[tuple[Endpoint, dict[str, Any], Any, Any]]:
+        """Return every comparison that is judged: endpoint, cell, and the two schemes or values."""
         return [
             (endpoint, cell, first, second)
             for endpoint in self.endpoints
-            for cell in self.cells()
+            for cell in self.cells(endpoint.across)
             for first, second in endpoint.compare
         ]
 
@@ -143,6 +146,20 @@ class ExperimentPlan:
     def level_of_one(self, look: int = -1) -> float:
         """Return the two-sided level of one comparison at a look, by Bonferroni's rule over all of them."""
         return looks(self.fractions(), self.level / len(self.comparisons())).levels[look]
+
+    def _axes(self) -> dict[str, tuple[Any, ...]]:
+        """The settings that take several values."""
+        return {name: values for name, values in (*self.networks, *self.settings) if len(values) > 1}
+
+    def _check_compared(self, endpoint: Endpoint) -> None:
+        """What is compared are schemes, or values of a setting."""
+        words, known = f"endpoint {endpoint.name!r}", self.schemes
+        if endpoint.across:
+            axes = self._axes()
+            known = axes[choice(f"{words}: across", endpoint.across, tuple(axes))]
+        for each in itertools.chain(*endpoint.compare):
+            if each not in known:
+                choice(f"{words}: compare", str(each), tuple(map(str, known)))
 
     def _check_seeds(self) -> None:
         used: dict[int, str] = {}

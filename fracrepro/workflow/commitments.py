@@ -19,7 +19,7 @@ from fracrepro.workflow.project import Project
 if TYPE_CHECKING:
     from fracrepro.nn.experiments.base import Experiment
 
-__all__ = ["Committed", "check_same", "committed", "sentence", "trouble"]
+__all__ = ["Committed", "check_same", "committed", "recorded_plan", "sentence", "trouble"]
 
 _BOUND = "a plan is committed before its experiment runs"
 
@@ -146,10 +146,7 @@ def sentence(folder: Path, name: str) -> str:
     Raises:
         ArgumentError: when the record is missing or damaged.
     """
-    record = folder / f"{name}.json"
-    if not record.is_file():
-        raise ArgumentError(f"{record.name}: no such record")
-    facts = files.read_json(record)
+    facts = _facts(folder, name)
     plan = facts.get("plan")
     if plan is None:
         return f"No plan was written before the experiment `{name}` ran."
@@ -158,6 +155,30 @@ def sentence(folder: Path, name: str) -> str:
         f"committed as {plan['commit'][:10]} on {_day(plan['committed'])}, "
         f"and its earliest training began on {_day(facts['started'])}."
     )
+
+
+def recorded_plan(folder: Path, name: str) -> ExperimentPlan:
+    """Return the plan that a record was made under, as the record keeps it.
+
+    Args:
+        folder: of the record.
+        name: of the experiment.
+
+    Raises:
+        ArgumentError: when the record is missing or damaged, or was made without a plan.
+    """
+    plan = _facts(folder, name).get("plan")
+    if plan is None:
+        raise ArgumentError(f"{name}.json: was made without a plan")
+    return ExperimentPlan.from_dict(plan["fields"])
+
+
+def _facts(folder: Path, name: str) -> dict[str, Any]:
+    record = folder / f"{name}.json"
+    if not record.is_file():
+        raise ArgumentError(f"{record.name}: no such record")
+    facts: dict[str, Any] = files.read_json(record)
+    return facts
 
 
 def _day(moment: str) -> str:

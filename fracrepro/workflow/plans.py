@@ -102,9 +102,10 @@ def verdicts(plan: ExperimentPlan, results: pd.DataFrame) -> list[str]:
     from fracrepro.stats.judging import judge
 
     lines = []
-    for row in judge(plan, results).to_dict("records"):
-        cell = "".join(f", {name} {row[name]}" for cell in plan.cells()[:1] for name in cell)
-        lines.append(f"{row['endpoint']}{cell}: {row['first']} against {row['second']}: {row['verdict']}")
+    rows = judge(plan, results).to_dict("records")
+    for row, (_, cell, first, second) in zip(rows, plan.comparisons(), strict=True):
+        place = "".join(f", {name} {value}" for name, value in cell.items())
+        lines.append(f"{row['endpoint']}{place}: {first} against {second}: {row['verdict']}")
     return lines
 
 
@@ -112,16 +113,17 @@ def _check_against(plan: ExperimentPlan, experiment: Experiment) -> None:
     """Refuse a plan that is not of this experiment; what it says of it is in the experiment's dictionary."""
     from fracrepro.nn import schemes
 
-    for scheme in plan.schemes:
-        choice("schemes", str(scheme).partition(" ")[0], schemes.names())
     facts = experiment.to_dict()
+    names = (*schemes.names(), *(each["name"] for each in facts["schemes"]))  # arms have names of their own
+    for scheme in plan.schemes:
+        choice("schemes", str(scheme).partition(" s=")[0], names)
     axes, network = dict(facts.get("axes", {})), facts.get("network", {})
     _same("data", plan.data, facts["dataset"])
     _same(
         "schemes", sorted(plan.schemes), sorted(arm(each["name"], each.get("s")) for each in facts["schemes"])
     )
     _same("seeds: main", list(plan.seeds_of("main")), facts["seeds"])
-    rates = axes.get("learning_rate", facts.get("learning_rate", ()))
+    rates = axes.get("learning_rate", facts.get("learning_rate", facts.get("learning_rates", ())))
     if isinstance(rates, Mapping):  # a rate for each scheme
         rates = rates.values()
     for rate in rates if isinstance(rates, Iterable) else [rates]:

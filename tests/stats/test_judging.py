@@ -200,3 +200,68 @@ def test_a_pilot_says_what_the_promises_need(fields, results):
     assert (found["pairs"] == 10).all()
     one = table[table["depth"] == 4]
     assert judging.pilot_table(endpoints, one)["deviation"].tolist() == found["deviation"][1::2].tolist()
+
+
+def across(fields, **changes):
+    """One endpoint that compares the depths, for each scheme by itself."""
+    return {"across": "depth", "compare": [[2, 4]], **changes}
+
+
+def test_values_of_a_setting_are_compared_for_each_scheme(fields, results):
+    table = results(11, gain=0.1)
+    deeper = table["depth"] == 4
+    table.loc[deeper & (table["scheme"] == "kaiming"), "test_accuracy"] -= 0.2
+    found = judging.judge(of_accuracy(fields, endpoint=across(fields)), table)
+    assert found["scheme"].tolist() == ["fractional s=1", "kaiming"]
+    assert found[["first", "second"]].to_numpy().tolist() == [[2, 4]] * 2
+    ends = table[table["epoch"] == 8].pivot(index="seed", columns=["scheme", "depth"], values="test_accuracy")
+    for row, scheme in zip(found.to_dict("records"), ("fractional", "kaiming"), strict=True):
+        gaps = ends[scheme, 2] - ends[scheme, 4]
+        assert row["difference"] == pytest.approx(gaps.mean(), rel=1e-12)
+        interval = stats.ttest_1samp(gaps, 0).confidence_interval(1 - 0.05 / 2)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(interval), rel=1e-9)
+    assert found["verdict"].tolist() == ["equivalent within the margin", "better"]
+    # The control: with the depths exchanged the verdict is the opposite.
+    turned = judging.judge(of_accuracy(fields, endpoint=across(fields, compare=[[4, 2]])), table)
+    assert turned["verdict"].tolist() == ["equivalent within the margin", "worse"]
+    endpoints = [{**fields(endpoint=across(fields))["endpoints"][0]}]
+    del endpoints[0]["power"]
+    pilot = judging.pilot_table(endpoints, table, ["depth"])
+    assert pilot["scheme"].tolist() == ["fractional s=1", "kaiming"]
+    assert pilot["deviation"][1] == pytest.approx((ends["kaiming", 2] - ends["kaiming", 4]).std(), rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["holm", "max_t"])
+def test_wrong_claims_over_200_seeds_of_comparisons_across_a_setting(fields, results, rule):
+    """No difference between the depths, which is what the results have; a shift of 0.1 is the power."""
+    plan = of_accuracy(fields, endpoint=across(fields), multiplicity=rule)
+    wrong = seen = 0
+    for seed in range(200):
+        table = results(3000 + seed, epochs=1)
+        wrong += judging.judge(plan, table)["verdict"].isin(["better", "worse"]).any()
+        if seed < 20:
+            shifted = table.assign(test_accuracy=table["test_accuracy"] + 0.1 * (table["depth"] == 2))
+            seen += (judging.judge(plan, shifted)["verdict"] == "better").all()
+    assert wrong <= stats.binom.ppf(0.999, 200, 0.05)
+    assert seen == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"across": "width"}, "across = 'width': need one of 'depth'"),  # it takes one value only
+        ({"compare": [[2, 3]]}, "compare = '3': need one of '2', '4'"),
+        ({"compare": [[2, 2]]}, "need two values"),
+        ({"compare": [["fractional s=1", "kaiming"]]}, "compare = 'fractional s=1': need one of '2', '4'"),
+        ({"across": 3}, "figure and across: need text"),
+    ],
+)
+def test_a_setting_that_nobody_varies_is_refused(fields, changes, message):
+    with pytest.raises(ValueError, match=message):
+        of_accuracy(fields, endpoint=across(fields, **changes))
+
+
+def test_results_without_a_compared_value_are_refused(fields, results):
+    table = results(12)
+    with pytest.raises(ValueError, match="results: depth = '4': need one of '2'"):
+        judging.judge(of_accuracy(fields, endpoint=across(fields)), table[table["depth"] == 2])

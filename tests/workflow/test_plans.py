@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from fracrepro.errors import ArgumentError
-from fracrepro.nn.experiments import DIGITS, EXPERIMENTS, GRADIENT_TAILS, Sweep
+from fracrepro.nn.experiments import BATCH_SIZE, DIGITS, EXPERIMENTS, GRADIENT_TAILS, Sweep
 from fracrepro.nn.training.network import Network
 from fracrepro.stats.judging import judge
 from fracrepro.workflow import commitments, plans, records, seals
@@ -190,6 +190,8 @@ def test_the_whole_way(project, no_training, monkeypatch):
         in sentence
     )
     assert "and its earliest training began on " in sentence
+    kept = commitments.recorded_plan(project.recorded, "tiny")
+    assert kept == plans.load(project.plans / "tiny.yml", TINY)
 
     # The record stays what it is under another plan.
     write(project.root, level=0.049)
@@ -300,6 +302,8 @@ def test_other_scales_and_other_experiments_have_no_plan(project, tmp_path):
     assert "plan" not in facts
     assert commitments.committed(DIGITS) is None
     assert commitments.sentence(small, "tiny") == "No plan was written before the experiment `tiny` ran."
+    with pytest.raises(ArgumentError, match=r"tiny.json: was made without a plan"):
+        commitments.recorded_plan(small, "tiny")
     with pytest.raises(ArgumentError, match=r"nothing\.json: no such record"):
         commitments.sentence(small, "nothing")
     # A record beside a plan that it was not made under is no evidence.
@@ -435,6 +439,33 @@ def test_sweeps_and_measurements_can_be_planned(project, monkeypatch):
     path.write_text(yaml.safe_dump(fields))
     if len(schemes) > 1:
         assert len(plans.load(path, tails).comparisons()) == len(tails.batch_sizes)
+
+
+def test_a_measurement_with_a_rate_for_each_batch_size_can_be_planned_across_them(project):
+    tails = BATCH_SIZE.replace(
+        layer=0,
+        dataset="digits",
+        network=TINY.network,
+        seeds=TINY.seeds,
+        batch_sizes=(4, 16),
+        learning_rates=(0.1, 0.2),
+    )
+    schemes = ["fractional s=1", "kaiming"]
+    ends = {"figure": "pre_kurtosis", "where": {"stage": "end"}, "better": "lower"}
+    endpoint = ENDPOINT | ends | {"compare": [schemes]}
+    between = endpoint | {"name": "sizes", "across": "batch_size", "compare": [[4, 16]]}
+    fields = FIELDS | {"settings": {"batch_size": [4, 16], "epochs": [2]}, "schemes": schemes}
+    fields |= {"endpoints": [endpoint, between], "rates": [0.1, 0.2], "rate_choice": "lowest loss"}
+    fields |= {"seeds": {"pilot": "0-9", "rates": "10-12", "main": list(tails.seeds)}}
+    path = project.plans / "tiny.yml"
+    path.write_text(yaml.safe_dump(fields))
+    plan = plans.load(path, tails)
+    cells = [cell for _, cell, *_ in plan.comparisons()]
+    assert cells == [{"batch_size": 4}, {"batch_size": 16}, *({"scheme": name} for name in schemes)]
+    lines = plans.verdicts(plan, tails.run(progress=False))
+    assert lines[2].startswith("sizes, scheme fractional s=1: 4 against 16: ")
+    with pytest.raises(ArgumentError, match=r"rates = \[0.1, 0.2\]: the experiment trains at 0.3"):
+        plans.load(path, tails.replace(learning_rates=(0.1, 0.3)))
 
 
 def test_files_of_this_project_are_plans_of_its_experiments():

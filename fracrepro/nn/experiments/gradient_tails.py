@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from fracrepro.arguments import choice, distinct, integer, integers
+from fracrepro.arguments import integer
 from fracrepro.errors import ArgumentError
-from fracrepro.nn import data, schemes
+from fracrepro.nn import schemes
 from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.base import Experiment, lines
+from fracrepro.nn.experiments.base import lines
 from fracrepro.nn.experiments.protocol import MNIST
+from fracrepro.nn.experiments.tail_figures import TailStudy, figures_of, kept, sample_of
 from fracrepro.nn.training import batches
-from fracrepro.nn.training.checkpoints import checked_figures, read_checkpoint, write_checkpoint
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.gradients import gradient_norms, layer_gradients, mean_loss
 from fracrepro.nn.training.lanes import full_precision
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.settings import Setup
-from fracrepro.nn.training.start import check_scheme
 from fracrepro.nn.training.streams import stream
-from fracrepro.nn.training.trainer import training_device
-from fracrepro.stats.tails import extreme_value_index, stable_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +44,10 @@ FIGURES = (
     "weight_evi",
     "step_evi",
 )
-TOP = 0.05  # the part of a sample whose order statistics an index is estimated from
-BLOCK = 64  # coordinates per sum in the stable index
-VECTORS = 200  # noise vectors whose stable index is estimated, each on its own
-ESTIMATORS = {"top": TOP, "block": BLOCK, "vectors": VECTORS}  # part of the record, changed by no experiment
 
 
 @dataclass(frozen=True)
-class GradientTails(Setup, Experiment):
+class GradientTails(Setup, TailStudy):
     """One measurement: networks trained at several batch sizes for the same number of steps.
 
     Args:
@@ -90,30 +81,7 @@ class GradientTails(Setup, Experiment):
     def __post_init__(self) -> None:
         """Check every field."""
         super().__post_init__()
-        if not isinstance(self.network, Network) or self.network.channels:
-            raise ArgumentError(
-                f"network = {self.network!r}: need a fully connected one, without convolutions"
-            )
-        distinct("batch_sizes", list(self.batch_sizes))
-        sizes = integers("batch_sizes", list(self.batch_sizes), "[1, inf)")
-        object.__setattr__(self, "batch_sizes", tuple(sizes.tolist()))
         integer("steps", self.steps, "[1, inf)")
-        integer("layer", self.layer, f"[0, {self.network.depth - 1}]")
-        integer("draws", self.draws, "[500, inf)")
-        integer("images", self.images, "[500, inf)")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field, and the constants of the estimators, ready for JSON."""
-        return super().to_dict() | ESTIMATORS
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Return what :meth:`to_dict` described; ArgumentError also for other constants of the estimators."""
-        fields = dict(record)
-        for name, value in ESTIMATORS.items():
-            if fields.pop(name, None) != value:
-                raise ArgumentError(f"{name} = {record.get(name)!r}: the estimators here have {value!r}")
-        return super().from_dict(fields)
 
     def run(
         self,
@@ -150,31 +118,17 @@ class GradientTails(Setup, Experiment):
         """
         from tqdm import tqdm
 
-        where = training_device(device)
-        for scheme in self.schemes:
-            check_scheme(self.network, scheme, data=False)
-        dataset = data.load(self.dataset) if dataset is None else dataset
-        choice("dataset", dataset.name, (self.dataset,))
-        images = torch.tensor(dataset.train_images, device=where)
-        labels = torch.tensor(dataset.train_labels, device=where, dtype=torch.int64)
-        expected = self.to_dict() | {"data digest": dataset.digest, "device": where.type}
+        images, labels, expected = self._loaded(dataset, device)
         quiet = None if progress is None else not progress  # None: tqdm looks for a terminal
         rows = []
         with tqdm(
             total=self.steps * len(self.batch_sizes), unit="step", desc=self.name, disable=quiet
         ) as bar:
             for batch_size in self.batch_sizes:
-                path = None if checkpoint is None else Path(checkpoint) / f"batch-{batch_size}.ckpt"
                 part = {**expected, "images per step": batch_size}
-                if path is not None and path.exists():
-                    rows_of_part = len(STAGES) * len(self.seeds) * len(self.schemes)
-                    content = read_checkpoint(path, part)
-                    figures = checked_figures(path, content, (rows_of_part, len(FIGURES)))
-                else:
-                    figures = _measure_all(self, batch_size, images, labels, bar.update)
-                    if path is not None:
-                        write_checkpoint(path, part, {"figures": figures})
-                rows.append(figures)
+                shape = len(STAGES) * len(self.seeds) * len(self.schemes), len(FIGURES)
+                measure = partial(_measure_all, self, batch_size, images, labels, bar.update)
+                rows.append(kept(checkpoint, f"batch-{batch_size}", part, shape, measure))
         return self._table(torch.cat(rows))
 
     def summary(self, results: pd.DataFrame) -> list[str]:
@@ -222,12 +176,12 @@ def _measure_all(
     starts = [ensemble.parameters(model) for model in range(ensemble.size)]
     _train(study, batch_size, ensemble, images, labels, advance)
     ends = [ensemble.parameters(model) for model in range(ensemble.size)]
-    rows = []
+    rows, pixels = [], batches.normalize(images)
     for models in (starts, ends):
         for number, parameters in enumerate(models):
             seed = study.seeds[number // len(study.schemes)]
-            sample = _sample(study, batch_size, parameters, starts[number], seed, images, labels)
-            rows.append(_figures({name: values.cpu() for name, values in sample.items()}))
+            sample = sample_of(study, parameters, starts[number], seed, pixels, labels, batch_size=batch_size)
+            rows.append(figures_of({name: values.cpu() for name, values in sample.items()}, FIGURES))
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -247,74 +201,6 @@ def _train(
             indices = torch.stack(chosen).to(images.device)
             ensemble.step(batches.normalize(images[indices]), labels[indices], study.learning_rate)
             advance(1)
-
-
-def _sample(
-    study: GradientTails,
-    batch_size: int,
-    parameters: Mapping[str, Tensor],
-    start: Mapping[str, Tensor],
-    seed: int,
-    images: Tensor,
-    labels: Tensor,
-) -> dict[str, Tensor]:
-    """What the figures of one model are estimated from, computed on the device of the images."""
-    network, generator = study.network, stream(seed, "noise")
-    pixels = batches.normalize(images)
-    chosen = torch.randperm(len(labels), generator=generator)[: study.images].to(images.device)
-    layer = layer_gradients(network, parameters, pixels[chosen], labels[chosen], study.layer)
-    noise = layer.noise(batch_size, study.draws, generator)
-    gaussian = layer.gaussian_noise(batch_size, study.draws, generator)
-    weights, first = (source[f"dense{study.layer}.weight"] for source in (parameters, start))
-    return {
-        "loss": mean_loss(network, parameters, pixels, labels),
-        "image norms": gradient_norms(network, parameters, pixels, labels),
-        "noise norms": noise.norm(dim=1),
-        "gaussian norms": gaussian.norm(dim=1),
-        "noise": noise[:VECTORS],
-        "gaussian": gaussian[:VECTORS],
-        "kurtosis": layer.kurtosis().nanmedian(),
-        "weights": weights.flatten(),
-        "step": (weights - first).flatten(),
-    }
-
-
-def _figures(sample: Mapping[str, Tensor]) -> list[float]:
-    """The figures of one model, in the order of FIGURES, from its sample on the host."""
-    loss = sample["loss"].item()
-    if not math.isfinite(loss):
-        return [math.nan] * len(FIGURES)
-    return [
-        loss,
-        _top(sample["image norms"]),
-        _top(sample["noise norms"]),
-        _top(sample["gaussian norms"]),
-        _pooled(sample["noise"]),
-        _pooled(sample["gaussian"]),
-        sample["kurtosis"].item(),
-        _top(sample["weights"]),
-        _top(sample["step"]),
-    ]
-
-
-def _top(values: Tensor) -> float:
-    """The extreme value index of absolute values, zeros left out; NaN where too few are not zero."""
-    sample = values.double().abs()
-    sample = sample[sample > 0]
-    k = int(TOP * len(sample))
-    if k < 10 or not len(sample.topk(k + 1).values.unique()) > 2:
-        return math.nan
-    return extreme_value_index(sample.numpy(), k)[0]
-
-
-def _pooled(vectors: Tensor) -> float:
-    """The median over vectors of the stable index of their coordinates, zeros left out."""
-    indices = []
-    for vector in vectors.double():
-        coordinates = vector[vector != 0]
-        if len(coordinates) >= BLOCK:
-            indices.append(stable_index(coordinates.numpy(), BLOCK))
-    return float(torch.tensor(indices).median()) if indices else math.nan
 
 
 #: The recorded measurement, ours, with the authors' network and learning rate.

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from fracrepro.arguments import choice
 from fracrepro.nn.experiments.base import Experiment
+from fracrepro.nn.experiments.batch_sizes import BATCH_SIZE
+from fracrepro.nn.experiments.blocks import BLOCKS_RATES
+from fracrepro.nn.experiments.contest import CONTEST_RATES
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
+from fracrepro.nn.experiments.mechanism import MECHANISM
+from fracrepro.nn.experiments.orders import ORDERS, ORDERS_RATES
 from fracrepro.nn.experiments.protocol import PROTOCOLS
 from fracrepro.nn.experiments.sweep import SWEEPS
 
 __all__ = ["EXPERIMENTS", "experiment"]
 
 #: Every experiment with a record, by name.
-EXPERIMENTS: dict[str, Experiment] = {**PROTOCOLS, **SWEEPS, GRADIENT_TAILS.name: GRADIENT_TAILS}
+EXPERIMENTS: dict[str, Experiment] = {
+    **PROTOCOLS,
+    **SWEEPS,
+    **{
+        each.name: each
+        for each in (
+            GRADIENT_TAILS,
+            BATCH_SIZE,
+            MECHANISM,
+            ORDERS,
+            ORDERS_RATES,
+            CONTEST_RATES,
+            BLOCKS_RATES,
+        )
+    },
+}
 
 
 def experiment(name: str) -> Experiment:

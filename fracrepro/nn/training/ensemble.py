@@ -60,6 +60,7 @@ class Ensemble:
             for part in ("weight", "bias")
         ]
         self._made: dict[int, list[Tensor]] = {}
+        self._rates = [network.rate_of(f"dense{k}.weight") for k in range(network.depth)]
         depth = range(network.depth)
         self.weights = [self._stack(stacked[f"dense{k}.weight"].mT, k).to(device) for k in depth]
         self.biases = [self._stack(stacked[f"dense{k}.bias"].unsqueeze(1), k).to(device) for k in depth]
@@ -96,14 +97,14 @@ class Ensemble:
         features = self._features(images)
         with torch.no_grad():
             layers = self._forward(features.detach())
-            log_p = torch.log_softmax(layers[-1], -1)
+            log_p = self._log_softmax(layers[-1])
             targets = self._targets(labels)
             figures = _figures(log_p, targets)
-            # The gradient of the mean cross-entropy is (p − onehot)/B.
+            # The gradient of the mean cross-entropy is (p − onehot)/B, times the factor of the output.
             delta = log_p.exp_()
             delta.scatter_add_(2, targets, torch.full_like(targets, -1, dtype=delta.dtype))
-            delta.mul_(1 / labels.shape[1])
-            delta = self._backward(layers, delta, learning_rate, 1 - learning_rate * decay)
+            delta.mul_(self.network.output / labels.shape[1])
+            delta = self._backward(layers, delta, learning_rate, decay)
         if self.convolutions:
             gradients = torch.autograd.grad(features, self.convolutions, delta)
             with torch.no_grad():
@@ -120,8 +121,13 @@ class Ensemble:
             labels: int64 of shape (B,).
         """
         images = images.expand(self.seeds, *images.shape)
-        log_p = torch.log_softmax(self._forward(self._features(images))[-1], -1)
+        log_p = self._log_softmax(self._forward(self._features(images))[-1])
         return _figures(log_p, self._targets(labels.expand(self.seeds, -1)))
+
+    def _log_softmax(self, output: Tensor) -> Tensor:
+        """The logarithms of the probabilities that the loss sees."""
+        factor = self.network.output
+        return torch.log_softmax(output if factor == 1.0 else factor * output, -1)
 
     def _features(self, images: Tensor) -> Tensor:
         """What enters the first fully connected layer: (G, B, n_in) if shared, else (G·S, B, n_in)."""
@@ -143,20 +149,23 @@ class Ensemble:
         for k in range(self.network.depth):
             h = torch.baddbmm(self.biases[k], layers[-1], self.weights[k], out=buffers[k])
             h = self._unstack(h, k)
-            layers.append(F.leaky_relu_(h, self.network.negative_slope))
+            layers.append(F.leaky_relu_(h, self.network.slopes[k]))
         return layers
 
-    def _backward(self, layers: list[Tensor], delta: Tensor, learning_rate: float, keep: float) -> Tensor:
+    def _backward(self, layers: list[Tensor], delta: Tensor, learning_rate: float, decay: float) -> Tensor:
         """Update the fully connected layers from the gradient at the output; return it at their input."""
-        spare, slope = self._buffers(delta.shape[1])[-2:], self.network.negative_slope
+        spare, slopes = self._buffers(delta.shape[1])[-2:], self.network.slopes
         for k in reversed(range(self.network.depth)):
             # True: the sign is read off the layer's output, which leaky ReLU leaves unchanged.
-            torch.ops.aten.leaky_relu_backward(delta, layers[k + 1], slope, True, grad_input=delta)
+            torch.ops.aten.leaky_relu_backward(delta, layers[k + 1], slopes[k], True, grad_input=delta)
             below = delta = self._stack(delta, k)
             if k or self.convolutions:  # images need no gradient
                 below = torch.bmm(delta, self.weights[k].mT, out=spare[k % 2] if k else None)
-            self.weights[k].baddbmm_(layers[k].mT, delta, beta=keep, alpha=-learning_rate)
-            self.biases[k].mul_(keep).sub_(delta.sum(1, keepdim=True), alpha=learning_rate)
+            rate = learning_rate * self._rates[k]
+            self.weights[k].baddbmm_(layers[k].mT, delta, beta=1 - rate * decay, alpha=-rate)
+            self.biases[k].mul_(1 - learning_rate * decay).sub_(
+                delta.sum(1, keepdim=True), alpha=learning_rate
+            )
             delta = below
         return delta
 

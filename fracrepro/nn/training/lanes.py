@@ -16,7 +16,7 @@ from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.graphs import Replayed
 from fracrepro.nn.training.network import Network, NetworkDescription
-from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.settings import Runs, Settings
 from fracrepro.nn.training.start import stand_in, starting_modules
 
 __all__ = ["FIGURES", "Images", "Lane", "ensemble_of", "full_precision", "split"]
@@ -29,7 +29,7 @@ TEST_BATCH = 1000
 START_BATCH = 256
 
 
-def split(protocol: Settings, device: torch.device) -> list[tuple[int, ...]]:
+def split(protocol: Runs, device: torch.device) -> list[tuple[int, ...]]:
     """Return the seeds of each lane, by the protocol and the device alone, never by the number of threads.
 
     On a GPU everything trains in one lane.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from fracrepro.arguments import choice, integer, integers, real
+from fracrepro.arguments import choice, integer, integers, real, reals
 from fracrepro.errors import ArgumentError
 from fracrepro.nn.data.base import CLASSES
 from fracrepro.nn.networks import conv
@@ -101,12 +101,15 @@ class NetworkDescription(ABC):
         object.__setattr__(self, "image_shape", tuple(shape.tolist()))
 
 
+_SINCE_THE_FIRST_RECORDS = ("readout", "start_bias", "frame", "output", "rates")
+
+
 @dataclass(frozen=True)
 class Network(NetworkDescription):
     """Convolution blocks (possibly none), then fully connected layers, each followed by leaky ReLU.
 
     A block is a convolution without padding, ReLU and 2×2 max-pooling.
-    The output layer has its leaky ReLU too, as in the authors' code.
+    By default the output layer has its leaky ReLU too, and biases are drawn, as in the authors' code.
 
     Args:
         image_shape: (channels, height, width) of the input.
@@ -115,6 +118,13 @@ class Network(NetworkDescription):
         negative_slope: of the leaky ReLU, at least 0 (0 is ReLU), finite.
         channels: output channels of each convolution block.
         kernel: side of every convolution kernel.
+        readout: ``"leaky"`` or ``"linear"``: whether the output layer has its leaky ReLU.
+        start_bias: ``"keep"`` for torch's default at the start, or ``"zero"``.
+        frame: ``"scheme"`` where a scheme fills every fully connected layer; with ``"kaiming"`` the first and
+            the last one have Kaiming's start with the gain of what follows, whatever the scheme.
+        output: factor of the output, which the loss sees, positive.
+        rates: factors of the learning rate for the weights of each fully connected layer, at least 0; none
+            for 1 everywhere.
 
     Raises:
         ArgumentError: for a value outside these ranges, or an image too small for the blocks.
@@ -131,6 +141,11 @@ class Network(NetworkDescription):
     negative_slope: float = 0.01
     channels: tuple[int, ...] = ()
     kernel: int = 5
+    readout: Literal["leaky", "linear"] = "leaky"
+    start_bias: Literal["zero", "keep"] = "keep"
+    frame: Literal["scheme", "kaiming"] = "scheme"
+    output: float = 1.0
+    rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every field; sequences become tuples, so that the description stays hashable."""
@@ -142,6 +157,17 @@ class Network(NetworkDescription):
         if self.channels:
             integers("channels", self.channels, "[1, inf)")
         object.__setattr__(self, "channels", tuple(self.channels))
+        choice("readout", self.readout, ("leaky", "linear"))
+        choice("start_bias", self.start_bias, ("zero", "keep"))
+        choice("frame", self.frame, ("scheme", "kaiming"))
+        real("output", self.output, "(0, inf)")
+        if self.rates:
+            reals("rates", self.rates, "[0, inf)")
+        object.__setattr__(self, "rates", tuple(map(float, self.rates)))
+        if len(self.rates) not in (0, self.depth):
+            raise ArgumentError(
+                f"rates has {len(self.rates)} factors: need one for each of {self.depth} layers"
+            )
         if self.features < 1:
             raise ArgumentError(
                 f"image_shape = {self.image_shape}: too small for {len(self.channels)} blocks"
@@ -172,13 +198,58 @@ class Network(NetworkDescription):
         """Whether there are convolution blocks."""
         return bool(self.channels)
 
+    @property
+    def slopes(self) -> tuple[float, ...]:
+        """The slope of the leaky ReLU behind each fully connected layer; 1 where there is none."""
+        last = self.negative_slope if self.readout == "leaky" else 1.0
+        return (*[self.negative_slope] * (self.depth - 1), last)
+
+    @property
+    def start_biases(self) -> Literal["zero", "keep"]:
+        """What becomes of the biases at the start."""
+        return self.start_bias
+
+    @property
+    def framed(self) -> tuple[str, ...]:
+        """The fully connected layers that no scheme fills."""
+        return () if self.frame == "scheme" else ("dense0", f"dense{self.depth - 1}")
+
+    def rate_of(self, name: str) -> float:
+        """Return the factor of the learning rate for a parameter named as in :func:`build_module`."""
+        layer, part = name.split(".")
+        if not self.rates or part != "weight" or not layer.startswith("dense"):
+            return 1.0
+        return self.rates[int(layer.removeprefix("dense"))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers; what the first records did not have is there where it was set."""
+        record = super().to_dict()
+        for field in dataclasses.fields(self):
+            if field.name in _SINCE_THE_FIRST_RECORDS and getattr(self, field.name) == field.default:
+                del record[field.name]
+        return record
+
     def build(self) -> nn.Sequential:
         """Return the module, as :func:`build_module` does."""
         return build_module(self)
 
 
+class _Scaled(nn.Module):
+    """The input times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.factor * input
+
+
 def build_module(network: Network) -> nn.Sequential:
     """Return the network as a plain torch module, one model at a time: the reference for the ensemble."""
     sizes = [n_out for n_out, _ in network.layer_shapes]
-    activation = LeakyReLU(network.negative_slope)
-    return conv(network.image_shape, network.channels, sizes, activation, kernel=network.kernel, last=True)
+    activation, last = LeakyReLU(network.negative_slope), network.readout == "leaky"
+    built = conv(network.image_shape, network.channels, sizes, activation, kernel=network.kernel, last=last)
+    if network.output != 1.0:
+        built.add_module("scaled", _Scaled(network.output))
+    return built

@@ -53,8 +53,8 @@ class Rescaling:
     @classmethod
     def between(cls, network: Network, first: NormalScheme, second: NormalScheme) -> Rescaling:
         """Return the factors that make `second`'s starting weights into those of `first`."""
-        follows = LeakyReLU(network.negative_slope)
-        slots = [Slot(shape, follows) for shape in network.layer_shapes]
+        pairs = zip(network.layer_shapes, network.slopes, strict=True)
+        slots = [Slot(shape, LeakyReLU(slope)) for shape, slope in pairs]
         return cls(tuple(first.std(slot) / second.std(slot) for slot in slots))
 
     @property

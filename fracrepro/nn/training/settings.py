@@ -14,11 +14,11 @@ from fracrepro.nn.data import NAMES
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import NetworkDescription
 
-__all__ = ["Settings", "Setup"]
+__all__ = ["Runs", "Settings", "Setup"]
 
 
 @dataclass(frozen=True)
-class Setup:
+class Runs:
     """A data set, a network, and the runs that start there: every scheme at every seed.
 
     The runs at one seed are paired: same biases and same standard normal draws.
@@ -29,7 +29,6 @@ class Setup:
         network: what is trained: a :class:`.network.Network`, or another description.
         schemes: the initialization schemes compared, no two alike in name and order.
         seeds: one integer in [0, 2^31) per run, no two alike.
-        learning_rate: of stochastic gradient descent, positive.
 
     Raises:
         ArgumentError: for a value outside these ranges.
@@ -40,7 +39,6 @@ class Setup:
     network: NetworkDescription
     schemes: tuple[Scheme, ...]
     seeds: tuple[int, ...]
-    learning_rate: float
 
     def __post_init__(self) -> None:
         """Check every field; sequences become tuples, so that the settings stay hashable."""
@@ -53,7 +51,6 @@ class Setup:
         distinct("seeds", list(self.seeds))
         seeds = integers("seeds", list(self.seeds), "[0, 2147483648)")
         object.__setattr__(self, "seeds", tuple(seeds.tolist()))
-        real("learning_rate", self.learning_rate, "(0, inf)")
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values in some fields, checked like a new one.
@@ -90,6 +87,26 @@ class Setup:
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ArgumentError(f"record: describes no {cls.__name__} ({error})") from error
+
+
+@dataclass(frozen=True)
+class Setup(Runs):
+    """Runs that all train at one rate.
+
+    Args:
+        name: as are `dataset`, `network`, `schemes` and `seeds`, a field of :class:`Runs`.
+        learning_rate: of stochastic gradient descent, positive.
+
+    Raises:
+        ArgumentError: for a value outside these ranges.
+    """
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        real("learning_rate", self.learning_rate, "(0, inf)")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ def initial_parameters(
     The scheme fills the weights of the fully connected layers from the seed's stream ``"weights"``.
     Schemes that scale normal draws get the same draws.
     Biases and convolutions have PyTorch's default, uniform within :math:`\pm 1/\sqrt{\text{fan\_in}}`, from
-    streams of their own.
+    streams of their own; the fully connected layers' biases are 0 where the network says so.
     Two such schemes at one seed therefore differ by one factor per layer and in nothing else.
 
     Args:
@@ -54,27 +55,34 @@ def initial_parameters(
     if scheme.needs_data and batch is None:
         raise ArgumentError(f"scheme = {scheme.name!r}: needs data, and there are none where it starts")
     with torch.random.fork_rng(devices=[]):  # torch draws parameters here, which all are replaced
-        module = build_module(network)
+        module = build_module(dataclasses.replace(network, output=1.0))  # the start knows no factor
+    frame = stream(seed, "frame")
+    for layer in network.framed:  # before the scheme, which may look at what data become
+        gain = math.sqrt(2 / (1 + network.slopes[int(layer.removeprefix("dense"))] ** 2))
+        weight = module.get_parameter(f"{layer}.weight").detach()
+        weight.normal_(0, gain / math.sqrt(weight.shape[1]), generator=frame)
     weights, biases, convolutions = (stream(seed, p) for p in ("weights", "biases", "convolutions"))
     report = initialize_(
         module,
         scheme,
         batch=batch if scheme.needs_data else None,
         generator=weights,
-        bias="keep",
-        include=_fully_connected,
+        bias=network.start_bias,
+        include=lambda name, part: isinstance(part, nn.Linear) and name not in network.framed,
         untreatable="keep",
     )
     for row in report[report["layer"].str.startswith("dense")].query("parameter == 'weight'").itertuples():
-        if not row.scheme:
+        if not row.scheme and row.layer not in network.framed:
             raise ArgumentError(f"scheme = {scheme.name!r}: cannot start {row.layer}: {row.note}")
     parameters = OrderedDict((name, tensor.detach()) for name, tensor in module.named_parameters())
     for name, tensor in parameters.items():
         bound = 1 / math.sqrt(math.prod(parameters[name.replace("bias", "weight")].shape[1:]))
         if name.startswith("conv"):
             tensor.uniform_(-bound, bound, generator=convolutions)
-        elif name.endswith("bias"):
+        elif name.endswith("bias") and network.start_bias == "keep":
             tensor.uniform_(-bound, bound, generator=biases)
+        elif name.endswith("bias"):
+            tensor.zero_()
     return parameters
 
 
@@ -185,8 +193,3 @@ def startable() -> tuple[str, ...]:
         return True
 
     return tuple(filter(fits, schemes.names()))
-
-
-def _fully_connected(name: str, module: nn.Module) -> bool:
-    """The layers that schemes fill; convolutions keep torch's default."""
-    return isinstance(module, nn.Linear)

@@ -8,7 +8,7 @@ import torch
 __all__ = ["stream"]
 
 # The position in this list enters the seed of a stream: names may be added at the end, never moved.
-STREAMS = ("weights", "biases", "convolutions", "order", "augmentation", "noise")
+STREAMS = ("weights", "biases", "convolutions", "order", "augmentation", "noise", "frame")
 
 
 def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
@@ -18,7 +18,7 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
 
     Args:
         seed: of the run, in [0, 2^31).
-        purpose: one of "weights", "biases", "convolutions", "order", "augmentation" and "noise".
+        purpose: one of "weights", "biases", "convolutions", "order", "augmentation", "noise" and "frame".
         epoch: counted from 1; 0 for what is drawn once a run.
     """
     words = np.random.SeedSequence([seed, STREAMS.index(purpose), epoch]).generate_state(1, np.uint64)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments import CIFAR10, GRADIENT_TAILS, GradientTails, gradient_tails
+from fracrepro.nn.experiments import CIFAR10, GRADIENT_TAILS, GradientTails, gradient_tails, tail_figures
 from fracrepro.nn.experiments.gradient_tails import FIGURES
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
@@ -117,10 +117,10 @@ def test_top_separates_powers_from_normal_numbers():
     power = torch.tensor(generator.standard_t(2, 40_000))
     normal = torch.tensor(generator.standard_normal(40_000))
     # k = 2000: the standard error is 0.025; a t law with 2 degrees has the index 1/2.
-    assert gradient_tails._top(power) == pytest.approx(0.5, abs=0.125)
-    assert gradient_tails._top(normal) < 0.1
-    assert math.isnan(gradient_tails._top(torch.zeros(1000)))
-    assert math.isnan(gradient_tails._top(torch.ones(1000)))
+    assert tail_figures.top(power) == pytest.approx(0.5, abs=0.125)
+    assert tail_figures.top(normal) < 0.1
+    assert math.isnan(tail_figures.top(torch.zeros(1000)))
+    assert math.isnan(tail_figures.top(torch.ones(1000)))
 
 
 @pytest.mark.parametrize(

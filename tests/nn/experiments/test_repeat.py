@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments import CIFAR10, EXPERIMENTS, GRADIENT_TAILS, MNIST, gradient_tails
-from fracrepro.nn.training import train
+from fracrepro.nn.experiments import CIFAR10, EXPERIMENTS, GRADIENT_TAILS, MNIST, gradient_tails, tail_figures
+from fracrepro.nn.training import batches, train
 from fracrepro.nn.training.start import initial_parameters
 
 RECORDED = Path(__file__).resolve().parents[3] / "recorded"
@@ -69,8 +69,10 @@ def test_the_tails_of_one_network_before_training_have_the_recorded_bits():
     mnist, study = data.load("mnist"), GRADIENT_TAILS
     images, labels = torch.tensor(mnist.train_images), torch.tensor(mnist.train_labels).long()
     start = initial_parameters(study.network, study.schemes[0], 0)
-    sample = gradient_tails._sample(study, 8, start, start, 0, images, labels)
-    found = dict(zip(gradient_tails.FIGURES, gradient_tails._figures(sample), strict=True))
+    pixels = batches.normalize(images)
+    sample = tail_figures.sample_of(study, start, start, 0, pixels, labels, batch_size=8)
+    names = gradient_tails.FIGURES
+    found = dict(zip(names, tail_figures.figures_of(sample, names), strict=True))
     assert np.isnan([found.pop("step_evi"), row["step_evi"]]).all()
     assert found == row[list(found)].to_dict()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fracrepro.nn import data
-from fracrepro.nn.experiments import CIFAR10, DIGITS, GRADIENT_TAILS
+from fracrepro.nn.experiments import CIFAR10, DIGITS, GRADIENT_TAILS, tail_figures
 from fracrepro.nn.experiments import gradient_tails as tails
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
@@ -137,7 +137,8 @@ def test_the_measurement_of_tails_stays_on_the_device(on_meta):
     with on_meta():
         tails._train(study, 4, ensemble, images, labels, steps.append)
         start = ensemble.parameters(0)
-        sample = tails._sample(study, 4, ensemble.parameters(1), start, 0, images, labels)
+        pixels = batches.normalize(images)
+        sample = tail_figures.sample_of(study, ensemble.parameters(1), start, 0, pixels, labels, batch_size=4)
     assert steps == [1, 1]
     assert {name: tensor.device.type for name, tensor in sample.items()} == dict.fromkeys(sample, "meta")
-    assert sample["noise"].shape == (tails.VECTORS, 64 * 64)
+    assert sample["noise"].shape == (tail_figures.VECTORS, 64 * 64)

@@ -1,0 +1,56 @@
+"""The residual schemes under one protocol, and what a skip connection alone changes, under a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fracrepro.nn import schemes
+from fracrepro.nn.experiments.protocol import CIFAR10
+from fracrepro.nn.experiments.trials import Trial, Trials
+from fracrepro.nn.training.families import Residual
+from fracrepro.nn.training.network import Network, NetworkDescription
+
+__all__ = ["BLOCKS", "BLOCKS_RATES", "GRID"]
+
+#: The learning rates among which each scheme's is chosen.
+GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+#: How many blocks of two layers the networks have, all of width 64.
+BLOCKS = (8, 24)
+_SHAPE = (3, 32, 32)
+_SCHEMES = ("kaiming", "fixup", "skipinit", "rezero", "risotto")
+_PLAIN = "kaiming without skips"
+
+
+def _networks(blocks: int) -> dict[str, NetworkDescription]:
+    """One residual network for all schemes, and the fully connected one with as many layers."""
+    # RISOTTO needs the activation behind the sum, and SkipInit and ReZero the learnable factor.
+    residual = Residual(_SHAPE, blocks=blocks, kind="post", scale=1.0)
+    plain = Network(_SHAPE, depth=2 * blocks + 2, negative_slope=0.0, readout="linear", start_bias="zero")
+    return dict.fromkeys(_SCHEMES, residual) | {_PLAIN: plain}
+
+
+def _experiment(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
+    """All arms at all depths, with a rate for each arm and depth."""
+    trials = [
+        Trial(blocks, arm, network, schemes.make(arm.partition(" ")[0]), rates[arm][k])
+        for k, blocks in enumerate(BLOCKS)
+        for arm, network in _networks(blocks).items()
+    ]
+    base = CIFAR10.replace(
+        name=name,
+        seeds=tuple(range(200, 216)),
+        epochs=4,
+        batch_size=128,
+        weight_decay=0.0,
+        decay_every=None,
+        augment=False,
+        network=Network(_SHAPE),
+    )
+    return Trials(base, "blocks", tuple(trials))
+
+
+#: The search for the rates, at seeds that are used for nothing else.
+#: The rule is that of :func:`fracrepro.stats.rates.best_rates`, for the training loss after the last epoch.
+BLOCKS_RATES = _experiment("blocks", dict.fromkeys((*_SCHEMES, _PLAIN), (GRID[0],) * len(BLOCKS))).over_rates(
+    GRID, name="blocks_rates", seeds=tuple(range(100, 104)), epochs=1
+)

@@ -1,0 +1,84 @@
+"""What would settle a comparison for somebody who doubts its verdict: how many further runs, at what cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fracrepro.arguments import real
+from fracrepro.stats.equivalence import equivalent_pairs
+from fracrepro.stats.judging import Measured, judge, measure, of_cell
+from fracrepro.stats.pilots import Pilot
+from fracrepro.stats.plans import ExperimentPlan
+from fracrepro.stats.shares import share_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fracrepro.stats.endpoints import Endpoint
+
+__all__ = ["settling"]
+
+
+def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8) -> pd.DataFrame:
+    r"""Return for every comparison of a plan how many pairs would settle it either way, and what they cost.
+
+    With the standard deviation of the paired differences that the results show, at the level of one
+    comparison: the pairs that find a difference as large as the margin, and those that find equivalence if
+    there is no difference at all.
+    A true difference between these two needs more of both.
+
+    Args:
+        plan: what was planned.
+        results: as :func:`.judging.judge` takes them, with the column ``seconds``.
+        power: of both tests, in (0, 1).
+
+    Returns:
+        The rows of :func:`.judging.judge` with ``pairs_difference`` and ``pairs_equivalence``, all pairs that
+        are needed in each case, the larger one's ``further`` pairs, and the ``hours`` of one core that they
+        cost, by the mean time of the runs there are.
+
+    Raises:
+        ArgumentError: as there, and for a power out of range.
+
+    Source:
+        Ours.
+    """
+    real("power", power, "(0, 1)")
+    table = judge(plan, results)
+    level = plan.level_of_one()
+    rows = []
+    for (endpoint, cell, first, second), row in zip(
+        plan.comparisons(), table.to_dict("records"), strict=True
+    ):
+        here = of_cell(results, cell)
+        seeds = list(plan.seeds_of("main")[: row["pairs"]])
+        found = _needed(endpoint, measure(endpoint, here, seeds), first, second, level, power)
+        further = max(0, max(found.values()) - row["pairs"])
+        if endpoint.across:  # a pair is one run at each of the two values
+            here = here[here[endpoint.across].isin((first, second))]
+            pair = here.groupby("seed")["seconds"].sum().mean()
+        else:
+            pair = 2 * here.groupby(["scheme", "s", "seed"], dropna=False)["seconds"].sum().mean()
+        rows.append(found | {"further": further, "hours": further * float(pair) / 3600})
+    return table.assign(**{name: [each[name] for each in rows] for name in rows[0]})
+
+
+def _needed(
+    endpoint: Endpoint, measured: Measured, first: Any, second: Any, level: float, power: float
+) -> dict[str, Any]:
+    """The pairs for a difference of the margin, and for equivalence; where all runs agree, those there."""
+    gaps = (measured.numbers[first] - measured.numbers[second]).to_numpy()
+    deviation, pairs = float(np.std(gaps, ddof=1)), len(gaps)
+    if deviation == 0.0:
+        return {"pairs_difference": pairs, "pairs_equivalence": pairs}
+    if endpoint.measure == "share":
+        share = float(measured.numbers[[first, second]].mean().min())
+        share = min(share, 1 - endpoint.margin)
+        different = share_pairs(share + endpoint.margin, share, level=level, power=power)
+    else:
+        pilot = Pilot(pairs, deviation)
+        different = pilot.pairs_for(endpoint.margin, level=level, power=power, uncertain=False)
+    same = equivalent_pairs(endpoint.margin / deviation, level=level, power=power)
+    return {"pairs_difference": different, "pairs_equivalence": same}

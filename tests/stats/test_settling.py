@@ -1,0 +1,80 @@
+"""What would settle a verdict: the promised numbers of pairs keep their power, half of them do not."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fracrepro.errors import ArgumentError
+from fracrepro.stats.judging import judge
+from fracrepro.stats.plans import ExperimentPlan
+from fracrepro.stats.settling import settling
+
+
+@pytest.fixture(scope="module")
+def plan(fields):
+    return ExperimentPlan.from_dict(fields())
+
+
+@pytest.fixture(scope="module")
+def settled(plan, results):
+    return settling(plan, results(3, spread=0.05).assign(seconds=1.5))
+
+
+def test_the_verdicts_stay_and_costs_are_counted(plan, results, settled):
+    table = judge(plan, results(3, spread=0.05))
+    assert settled[table.columns].equals(table)
+    needed = settled[["pairs_difference", "pairs_equivalence"]].max(axis=1)
+    assert (settled["further"] == np.maximum(0, needed - settled["pairs"])).all()
+    # Eight epochs of 1.5 s, two runs a pair.
+    assert settled["hours"].tolist() == pytest.approx((settled["further"] * 2 * 8 * 1.5 / 3600).tolist())
+
+
+def test_as_many_pairs_find_what_they_should_and_half_of_them_do_not(plan, results, settled):
+    """Student's tests on 4000 made-up experiments: 0.8 within 4 standard errors (0.0063 each)."""
+    row = settled.iloc[0]
+    frame = results(3, spread=0.05)
+    last = frame[(frame["epoch"] == 8) & (frame["depth"] == row["depth"])]
+    wide = last.pivot(index="seed", columns="scheme", values="test_accuracy")
+    deviation = (wide["fractional"] - wide["kaiming"]).std()
+    level, rng = plan.level_of_one(), np.random.default_rng(11)
+
+    def found(pairs, centre):
+        gaps = rng.normal(centre, deviation, (4000, pairs))
+        error = gaps.std(axis=1, ddof=1) / np.sqrt(pairs)
+        return gaps.mean(axis=1), error, pairs - 1
+
+    def different(pairs):
+        mean, error, nu = found(pairs, row["margin"])
+        return np.mean(np.abs(mean) / error > stats.t.isf(level / 2, nu))
+
+    def equivalent(pairs):
+        mean, error, nu = found(pairs, 0.0)
+        return np.mean((row["margin"] - np.abs(mean)) / error > stats.t.isf(level, nu))
+
+    for power_of, pairs in (
+        (different, row["pairs_difference"]),
+        (equivalent, row["pairs_equivalence"]),
+    ):
+        assert power_of(pairs) > 0.8 - 4 * 0.0063
+        assert power_of(pairs // 2) < 0.8 - 4 * 0.0063  # the control
+
+
+def test_runs_that_all_agree_need_no_more(plan, results):
+    frame = results(3).assign(seconds=1.0, test_accuracy=0.5)
+    found = settling(plan, frame)
+    assert found[found["endpoint"] == "share that starts"]["further"].tolist() == [0, 0]
+
+
+def test_a_power_out_of_range_is_refused(plan, results):
+    with pytest.raises(ArgumentError, match="power"):
+        settling(plan, results(3).assign(seconds=1.0), power=1.0)
+
+
+def test_a_pair_across_a_setting_costs_one_run_at_each_value(fields, results):
+    changed = fields(endpoint={"across": "depth", "compare": [[2, 4]]})
+    plan = ExperimentPlan.from_dict(changed | {"endpoints": changed["endpoints"][:1]})
+    table = results(3, spread=0.3)
+    found = settling(plan, table.assign(seconds=1.0 + (table["depth"] == 4)))
+    assert (found["further"] > 0).all()
+    # Eight epochs of 1 s and eight of 2 s a pair.
+    assert found["hours"].tolist() == pytest.approx((found["further"] * 24 / 3600).tolist())
