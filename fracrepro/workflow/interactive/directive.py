@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.interactive.registry import FIGURES
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ class Interactive(SphinxDirective):
             options = json.loads(self.options.get("options", "{}"))
         except ValueError as error:
             raise self.error(f"interactive: :options: of {name} is no JSON: {error}") from None
+        for table in (pattern.format(**options) for pattern in FIGURES[name].tables):
+            if not tables.place(Path(self.env.srcdir), table).is_file():
+                raise self.error(
+                    f"interactive: no table {table}, which {name} reads with :options: {options}"
+                )
         box = nodes.container(classes=["interactive"])
         words, messages = self.parse_inline(self.options["static"], lineno=self.lineno)
         box += Place(figure=name, options=options)
@@ -97,10 +104,9 @@ def load(app: Sphinx, pagename: str, template: str, context: dict[str, Any], doc
     ]
     app.add_css_file(f"{_FOLDER}/interactive.css")
     # Every figure needs the first scripts of its list before the last, and the tables before both.
-    tables = dict.fromkeys(named)
     scripts = dict.fromkeys(script for figure in chosen for script in figure.scripts)
-    wanted = [*(f"{_TABLES}/{name}.js" for name in tables), *(f"{_FOLDER}/{name}.js" for name in scripts)]
-    for file in wanted:
+    read = [f"{_TABLES}/{name}.js" for name in dict.fromkeys(named)]
+    for file in (*read, *(f"{_FOLDER}/{name}.js" for name in scripts)):
         app.add_js_file(file, priority=900, loading_method="defer")
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from fracrepro.nn.experiments import PROTOCOLS
 from fracrepro.stats.paired import FIGURES
 from fracrepro.workflow.project import Project
-from fracrepro.workflow.records import load_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +29,9 @@ def training(project: Project, name: str) -> dict[str, Any]:
         freedom from 1) and ``runs``: by figure and scheme one list a seed with one number an epoch, None
         where it is not finite.
     """
+    from fracrepro.nn.experiments import PROTOCOLS  # here, because they import torch
+    from fracrepro.workflow.records import load_record
+
     return as_table(load_record(project.recorded, PROTOCOLS[name]))
 
 

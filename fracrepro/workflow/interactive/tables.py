@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from fracrepro.theory import activations
 from fracrepro.theory.homogeneous import Activation
 from fracrepro.workflow import sources
 from fracrepro.workflow.interactive import draws, records
+from fracrepro.workflow.interactive.registry import FIGURES
 from fracrepro.workflow.project import Project
 
-__all__ = ["TABLES", "Table", "script", "write"]
+__all__ = ["TABLES", "Table", "place", "script", "wanted", "write"]
 
 
 @dataclass(frozen=True)
@@ -72,37 +75,60 @@ def looks(project: Project) -> dict[str, Any]:
 RECORDS = ("mnist", "cifar10")
 
 TABLES: dict[str, Table] = {
+    "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
     **{
         f"training_{name}": Table(
             partial(records.training, name=name),
             ("fracrepro.workflow.interactive.records",),
-            (f"recorded/{name}.csv",),
+            (f"recorded/{name}.csv", f"recorded/{name}.json"),
         )
         for name in RECORDS
     },
     "angles": Table(draws.angles, ("fracrepro.theory", "fracrepro.workflow.interactive.draws")),
-    "spectra": Table(draws.spectra, ("fracrepro.nn", "fracrepro.workflow.interactive.draws")),
-    "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
+    "spectra": Table(
+        draws.spectra, ("fracrepro.nn", "fracrepro.theory", "fracrepro.workflow.interactive.draws")
+    ),
     "activations": Table(named_activations, ("fracrepro.theory.activations", "fracrepro.theory.slopes")),
 }
 
 
-def write(project: Project) -> None:
-    """Write every table into the book's static files; one that is current stays."""
+def write(project: Project, pages: Iterable[Path]) -> None:
+    """Write the tables of the figures on some pages into the book's static files; one that is current stays.
+
+    Args:
+        project: whose book it is.
+        pages: sources of the pages, notebooks or Markdown.
+    """
     digests = sources.source_digests()
-    folder = project.root / "book" / "_static" / "interactive" / "tables"
-    for name, table in TABLES.items():
-        path, key = folder / f"{name}.js", made_of(table, project, digests)
+    for name in wanted(page.read_text() for page in pages):
+        path, key = place(project.root, name), made_of(TABLES[name], project, digests)
         first = path.read_text().partition("\n")[0] if path.is_file() else ""
         if first != f"// {key}":
-            files.write_text(path, f"// {key}\n{script(name, table.make(project))}")
+            files.write_text(path, f"// {key}\n{script(name, TABLES[name].make(project))}")
+
+
+def wanted(pages: Iterable[str]) -> list[str]:
+    """Return the tables of the figures that the text of pages names, of every record where one chooses.
+
+    >>> wanted(["```{interactive} angle", "no figure"]), wanted(["{interactive} training"])[1:]
+    (['angles'], ['training_mnist', 'training_cifar10'])
+    """
+    named = {name for text in pages for name in re.findall(r"\{interactive\} (\w+)", text)}
+    chosen = [table for name, figure in FIGURES.items() if name in named for table in figure.tables]
+    patterns = [re.sub(r"\{\w+\}", "*", table) for table in chosen]
+    return [name for name in TABLES if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def place(root: Path, name: str) -> Path:
+    """Return where a table's script is in a project."""
+    return root / "book" / "_static" / "interactive" / "tables" / f"{name}.js"
 
 
 def made_of(table: Table, project: Project, digests: dict[str, str]) -> str:
     """Return the hash of all that a table depends on."""
     own = (*table.modules, __name__)
     parts = [f"{name} {digest}" for name, digest in digests.items() if name.startswith(own)]
-    parts += [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy")]
+    parts += [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "torch")]
     parts += [f"{name} {_digest(project.root / name)}" for name in table.inputs]
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
