@@ -37,7 +37,7 @@ fracrepro.figure("spectrum", (panel) => {
     }
     const words = said.length ? `Singular values at ${depth} hidden layers: ${said.join("; ")}.` : "No scheme is switched on.";
     picture.draw({
-      x: { label: "singular values, from the largest to the smallest", range: [1, half], whole: true },
+      x: { label: "singular values, largest first", range: [1, half], whole: true },
       y: { label: `singular value, of ${draws} networks for each scheme`, range: [LEAST, 100], log: true },
       series,
       says: words,

@@ -54,25 +54,25 @@ def spectra(project: Project) -> dict[str, Any]:
     return {**sizes, "schemes": schemes, "values": values}
 
 
-def starts() -> dict[str, tuple[str, dict[str, str]]]:
+def starts() -> dict[str, tuple[str, dict[str, Any]]]:
     """Every way to start these networks: scheme and options; looks-linear has two kinds of submatrices."""
     from fracrepro.nn.scale import BASES
     from fracrepro.workflow.options import option_set
 
-    found: dict[str, tuple[str, dict[str, str]]] = {}
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
     for name in option_set("dense_schemes"):
         for base in BASES if name == "looks_linear" else ("",):
             found[f"{name} {base}".strip()] = (name, {"base": base} if base else {})
     return found
 
 
-def _label(scheme: str, options: dict[str, str]) -> str:
+def _label(scheme: str, options: dict[str, Any]) -> str:
     from fracrepro.nn import schemes
 
     return ", ".join((schemes.get(scheme).label, *(f"{base.capitalize()} base" for base in options.values())))
 
 
-def spectrum(scheme: str, options: dict[str, str], depth: int) -> list[list[float]]:
+def spectrum(scheme: str, options: dict[str, Any], depth: int) -> list[list[float]]:
     """Return the singular values of a few networks, each at one input, with four significant digits."""
     import torch
 
