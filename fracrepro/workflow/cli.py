@@ -108,7 +108,7 @@ def list_command() -> None:
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="Set a parameter of every named notebook.",
+    help="Set a parameter of every named notebook; a list is typed as 1,2,3.",
 )
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Write there, not into the book.")
 @click.option(
