@@ -313,6 +313,16 @@ def claims_command(profile: str, as_json: bool, readme: bool) -> None:
         sys.exit(1)
 
 
+@main.command("copy-notebooks")
+@click.argument("folder", type=click.Path(path_type=Path))
+def copy_notebooks_command(folder: Path) -> None:
+    """Copy notebooks, profiles, records and the book's sources into a folder; its commands then run there."""
+    from fracrepro.workflow.bundle import copy_notebooks
+
+    count = len(copy_notebooks(folder))
+    click.echo(f"{count} files in {folder}; go there, then: fracrepro list")
+
+
 @main.command("new-page")
 @click.argument("name")
 def new_page_command(name: str) -> None:
