@@ -77,7 +77,19 @@ def copied(bare):
 @pytest.fixture(scope="module")
 def run(copied):
     """A page, executed in the copy with a parameter of our own."""
-    arguments = ["run", NAME, "--profile", "quick", "-p", "width", "32", "--output-dir", "mine", "--jobs", "1"]
+    arguments = [
+        "run",
+        NAME,
+        "--profile",
+        "quick",
+        "-p",
+        "width",
+        "32",
+        "--output-dir",
+        "mine",
+        "--jobs",
+        "1",
+    ]
     result = copied.fracrepro(*arguments, where=copied.project)
     assert result.returncode == 0, result.stdout + result.stderr
     return result, copied.project / "mine"
@@ -177,7 +189,7 @@ def test_what_the_page_says_is_resolved(run):
     links = [link["href"] for link in article.find_all("a", href=True)]
     assert [link for link in links if not link.startswith(("#", "https://"))] == []
     assert [link for link in links if link.startswith("#") and link[1:] not in ids] == []
-    cited = [link for link in article.select(".bibtex-citation a")]
+    cited = article.select(".bibtex-citation a")
     assert cited != []
     entries = article.select_one("#references")
     assert all(entries.find(id=link["href"][1:]) for link in cited)
