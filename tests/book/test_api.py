@@ -32,6 +32,7 @@ INTERNAL = {
     "fracrepro.nn.tracing": "how `initialize_` finds what follows a layer; its page explains it",
     "fracrepro.nn.diagnosis.watch": "how `diagnose` measures while a model runs",
     "fracrepro.nn.training.graphs": "how many runs train at once",
+    "fracrepro.nn.training.memory": "a setting of the C library that no result depends on",
     "fracrepro.nn.training.pieces": "how a training is spread over workers",
     "fracrepro.nn.training.lanes": "how many runs train at once",
     "fracrepro.nn.training.streams": "how a seed makes streams",

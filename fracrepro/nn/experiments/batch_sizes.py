@@ -47,8 +47,8 @@ FIGURES = (
     *_OF_PRE_ACTIVATIONS,
     "seconds",
 )
-CHECKS = 20  # how often in an epoch the loss is compared with the goal
-CHECKED = 2000  # training images whose loss that is
+CHECKS = 10  # how often in an epoch the loss is compared with the goal
+CHECKED = 1000  # training images whose loss that is
 
 Moment = tuple[float, Mapping[str, Tensor]]  # passes over the training images, and the parameters then
 
@@ -83,8 +83,8 @@ class BatchSizes(TailStudy):
     goal: float
     layer: int
     draws: int = 1000
-    images: int = 2000
-    measured: int = 20_000
+    images: int = 1000
+    measured: int = 10_000
 
     figures: ClassVar[tuple[str, ...]] = FIGURES
     # Quick takes the data that every installation has.
@@ -128,8 +128,8 @@ class BatchSizes(TailStudy):
             One row per batch size, scheme, seed and stage (``"start"``, ``"goal"`` and ``"end"``), with the
             learning rate and
 
-            * `passes`: over the training images until then; the loss of the first 2000 of them is compared
-              with the goal twenty times an epoch;
+            * `passes`: over the training images until then; the loss of the first 1000 of them is compared
+              with the goal ten times an epoch;
             * `loss`: mean over the measured training images;
             * `image_evi`: extreme value index of the norms of these images' gradients, of all weights;
             * `kurtosis`: median over the layer's weights of the excess kurtosis of single images' gradients;

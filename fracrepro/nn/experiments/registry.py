@@ -9,7 +9,7 @@ from fracrepro.nn.experiments.blocks import BLOCKS_RATES
 from fracrepro.nn.experiments.contest import CONTEST_RATES
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
 from fracrepro.nn.experiments.mechanism import MECHANISM
-from fracrepro.nn.experiments.orders import ORDERS_RATES
+from fracrepro.nn.experiments.orders import ORDERS, ORDERS_RATES
 from fracrepro.nn.experiments.protocol import PROTOCOLS
 from fracrepro.nn.experiments.sweep import SWEEPS
 
@@ -25,6 +25,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             GRADIENT_TAILS,
             BATCH_SIZE,
             MECHANISM,
+            ORDERS,
             ORDERS_RATES,
             CONTEST_RATES,
             BLOCKS_RATES,

@@ -61,8 +61,8 @@ def trained(digits, size, rate):
             torch.nn.functional.cross_entropy(module(images[chosen]), labels[chosen]).backward()
             optimizer.step()
             done = first + len(chosen)
-            if done * 20 // n > first * 20 // n:
-                loss = torch.nn.functional.cross_entropy(module(images[:2000]), labels[:2000]).item()
+            if done * 10 // n > first * 10 // n:
+                loss = torch.nn.functional.cross_entropy(module(images[:1000]), labels[:1000]).item()
                 looks.append((epoch - 1 + done / n, loss))
     return module, looks
 
@@ -124,10 +124,10 @@ def test_looks_are_even_over_an_epoch():
         windows = list(batch_sizes._windows(n, size))
         looks = [last for _, last, look in windows if look]
         assert [last for *_, last, _ in windows][-1] == n == looks[-1]
-        assert len(looks) == min(20, len(windows))
-        # Each look is the first moment at which another twentieth is over.
+        assert len(looks) == min(10, len(windows))
+        # Each look is the first moment at which another tenth is over.
         for last in looks:
-            assert last * 20 // n > max(last - size, 0) * 20 // n
+            assert last * 10 // n > max(last - size, 0) * 10 // n
 
 
 def test_a_stopped_measurement_continues(results, tmp_path, monkeypatch):
