@@ -58,10 +58,10 @@ def sweep_figure(rows: pd.DataFrame, axes: Sequence[str], reported: Sequence[str
     """
     from matplotlib.figure import Figure
 
-    for name, columns in (("axes", axes), ("reported", reported)):
-        if not columns:
+    for name, wanted in (("axes", axes), ("reported", reported)):
+        if not wanted:
             raise ArgumentError(f"{name} = (): need at least one column")
-        for column in columns:
+        for column in wanted:
             choice(name, column, tuple(map(str, rows.columns)))
     across, numeric = _across(rows, axes)
     curves = _curves(rows, [name for name in axes if name != across])

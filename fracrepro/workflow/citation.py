@@ -167,9 +167,9 @@ def _latex(text: str) -> str:
     """Letters with accents as LaTeX has them, and its special characters escaped."""
     written = []
     for letter in text:
-        plain, *accents = unicodedata.normalize("NFD", letter)
-        if len(accents) == 1 and accents[0] in _ACCENTS:
-            written.append(f"{{\\{_ACCENTS[accents[0]]}{plain}}}")
+        parts = unicodedata.normalize("NFD", letter)
+        if len(parts) == 2 and parts[1] in _ACCENTS:
+            written.append(f"{{\\{_ACCENTS[parts[1]]}{parts[0]}}}")
         else:
             written.append(_OTHERS.get(letter, letter))
     return "".join(written)

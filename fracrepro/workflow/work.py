@@ -75,8 +75,8 @@ def sweep_notebook(
     try:
         figure = sweeps.draw(sweep, folder)
         click.echo(f"the figure: {figure}" if figure else "no figure: no reported number changes")
-    except ArgumentError as error:  # more curves than a figure can hold; the table is there
-        click.echo(f"no figure: {error}", err=True)
+    except ArgumentError as refusal:  # more curves than a figure can hold; the table is there
+        click.echo(f"no figure: {refusal}", err=True)
     for label, error, path in failures:
         click.echo(f"FAILED {label}: {error}", err=True)
         click.echo(f"  the notebook so far: {path}", err=True)
