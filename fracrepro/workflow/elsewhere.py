@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
+from fracrepro.workflow.project import Project
+
 if TYPE_CHECKING:
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-__all__ = ["labels", "setup"]
+__all__ = ["anchors", "labels", "setup"]
 
 _BOX = re.compile(
     r"^`{3,}\{(?:prf:)?(?P<kind>[a-z]+)\}(?P<title>[^\n]*)\n(?::[^\n]*\n)*?:label: (?P<label>\S+)", re.M
@@ -47,11 +49,26 @@ def say_where(
     return None if words is None else nodes.inline(words, words, classes=["elsewhere"])
 
 
+def anchors(project: Project) -> dict[str, list[str]]:
+    """Return the labels of each page of the book, by its name in the site without the ending.
+
+    They are what an author wrote, so that they stay when a heading or a number changes.
+    """
+    found = {}
+    for path in _pages(project.root):
+        text = "\n\n".join(_prose(path))
+        folder = "book/executed" if path.suffix == ".ipynb" else path.parent.relative_to(project.root)
+        found[f"{folder}/{path.stem}"] = [
+            match["label"] for pattern in (_BOX, _TARGET) for match in pattern.finditer(text)
+        ]
+    return found
+
+
 @cache
 def labels(root: Path) -> dict[str, str]:
     """Return what each label and each page of a project is, in words: ``theorem “…” on page 02``."""
     found = {}
-    for path in [*sorted((root / "notebooks").glob("[0-9]*.ipynb")), *sorted((root / "book").glob("*.md"))]:
+    for path in _pages(root):
         text = "\n\n".join(_prose(path))
         heading = _HEADING.search(text)
         title = heading["title"] if heading else path.stem
@@ -63,6 +80,14 @@ def labels(root: Path) -> dict[str, str]:
         for target in _TARGET.finditer(text):
             found[target["label"]] = f"“{target['title']}” on {page}"
     return found
+
+
+def _pages(root: Path) -> list[Path]:
+    return [
+        *sorted((root / "notebooks").glob("[0-9]*.ipynb")),
+        *sorted((root / "book").glob("*.md")),
+        *sorted((root / "book" / "api").glob("*.md")),
+    ]
 
 
 def _prose(path: Path) -> Iterator[str]:
