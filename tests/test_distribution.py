@@ -21,6 +21,8 @@ MADE = [
     "notebooks/.ruff_cache/CACHEDIR.TAG",
     "recorded/.mnist.checkpoints/0.ckpt",
     "recorded/mnist.csv.part",
+    "recorded/full_scale/01_page.ipynb",
+    "recorded/full_scale/01_page.html",
 ]
 
 
