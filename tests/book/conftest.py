@@ -47,7 +47,7 @@ class Book:
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copy(ROOT / name, root)
     for name in ("notebooks", "recorded"):
         if (ROOT / name).is_dir():
@@ -85,6 +85,9 @@ class Reader:
         """Open a page and let its formulas be set; foreign requests, failures and complaints are noted."""
         key = str(options)  # one context for all pages, so that scripts come out of its cache
         context = self.contexts[key] = self.contexts.get(key) or self.running.new_context(**options)
+        context.set_default_timeout(
+            180_000
+        )  # ms; a page that loads at all loads in this time on a busy machine
         page, note = context.new_page(), self.trouble.append
         page.on("request", lambda r: r.url.startswith((self.address, "data:")) or note(f"foreign {r.url}"))
         page.on("requestfailed", lambda r: note(f"failed {r.url}"))
@@ -108,6 +111,12 @@ def browser():
         running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def reader_of():
+    """Makes a reader, for fixtures that live longer than one test."""
+    return Reader
 
 
 @pytest.fixture
