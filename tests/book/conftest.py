@@ -49,7 +49,7 @@ class Book:
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copy(ROOT / name, root)
     for name in ("notebooks", "recorded"):
         if (ROOT / name).is_dir():

@@ -26,6 +26,8 @@ def source(name):
 def test_the_source_holds_no_outputs(name):
     content = source(name)
     assert content["metadata"]["kernelspec"]["name"] == "python3"
+    # Without it jupytext and nbconvert do not know what a script in the notebook's language is called.
+    assert content["metadata"]["language_info"] == {"file_extension": ".py", "name": "python"}
     for cell in content["cells"]:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == []

@@ -149,7 +149,10 @@ def test_names_of_the_first_edition_warn_and_work():
 
 
 # Protocols are data: which schemes were compared, in the record and in the paper.
-PROTOCOLS = {f"nn/experiments/{name}.py" for name in ("protocol", "sweep", "gradient_tails", "batch_sizes")}
+PROTOCOLS = {
+    f"nn/experiments/{name}.py"
+    for name in ("protocol", "sweep", "gradient_tails", "batch_sizes", "contest", "blocks")
+}
 # Builders of networks that bear the name of the scheme for them.
 BUILDERS = {"nn/networks/__init__.py"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.experiments.trials import Trial, Trials
 from fracrepro.nn.schemes.fractional import Fractional
@@ -46,7 +48,7 @@ def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
     ]
 
 
-def _experiment(name: str, rates: dict[tuple[int, int], tuple[float, ...]]) -> Trials:
+def _experiment(name: str, rates: Mapping[tuple[int, int], tuple[float, ...]]) -> Trials:
     trials = [trial for shape in _SHAPES for trial in _trials(*shape, rates[shape])]
     base = MNIST.replace(name=name, seeds=tuple(range(200, 280)), epochs=6)
     return Trials(base, "network", tuple(trials))

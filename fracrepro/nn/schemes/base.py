@@ -16,7 +16,7 @@ from fracrepro.nn.schemes.plan import Entry, Plan, Prescription, Slot
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FAMILIES", "NormalScheme", "Scheme", "option"]
+__all__ = ["FAMILIES", "DrawnScheme", "NormalScheme", "Scheme", "option"]
 
 #: The families of networks that a scheme may serve.
 FAMILIES = ("dense", "conv", "residual", "spiking", "graph")
@@ -132,11 +132,8 @@ class Scheme(ABC):
 
 
 @dataclass(frozen=True)
-class NormalScheme(Scheme):
-    """A scheme whose weights are a standard deviation times standard normal draws.
-
-    All such schemes take the same draws from the same generator: they differ by one factor a layer.
-    """
+class DrawnScheme(Scheme):
+    """A scheme with one standard deviation a layer, and independent draws of one law."""
 
     can_fail = False
 
@@ -148,6 +145,10 @@ class NormalScheme(Scheme):
             ArgumentError: with the reason why there is none.
         """
 
+    @abstractmethod
+    def draw(self, tensor: torch.Tensor, std: float, generator: torch.Generator | None) -> None:
+        """Fill one weight with draws of this standard deviation."""
+
     def prescribe(self, slot: Slot) -> Prescription:
         """Return the standard deviation, and the gain that it means."""
         std = self.std(slot)
@@ -155,11 +156,23 @@ class NormalScheme(Scheme):
 
     def fill(self, plan: Plan, entries: Sequence[Entry], generator: torch.Generator | None) -> None:
         """Draw the weights."""
-        from fracrepro.nn.init import normal_
-
         for entry in entries:
             if entry.tensor is not None and entry.prescription is not None:
-                normal_(entry.tensor, entry.prescription.std or 0.0, generator)
+                self.draw(entry.tensor, entry.prescription.std or 0.0, generator)
+
+
+@dataclass(frozen=True)
+class NormalScheme(DrawnScheme):
+    """A scheme whose weights are a standard deviation times standard normal draws.
+
+    All such schemes take the same draws from the same generator: they differ by one factor a layer.
+    """
+
+    def draw(self, tensor: torch.Tensor, std: float, generator: torch.Generator | None) -> None:
+        """Fill one weight."""
+        from fracrepro.nn.init import normal_
+
+        normal_(tensor, std, generator)
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

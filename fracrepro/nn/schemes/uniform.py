@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fracrepro.nn.schemes.base import Scheme, option
+from fracrepro.nn.schemes.base import DrawnScheme, option
 from fracrepro.nn.schemes.plan import Entry, Plan, Prescription, Slot
 from fracrepro.nn.schemes.variance import Kaiming, Xavier
 
@@ -20,36 +19,19 @@ __all__ = ["KaimingUniform", "TorchDefault", "UniformScheme", "XavierUniform"]
 
 
 @dataclass(frozen=True)
-class UniformScheme(Scheme):
+class UniformScheme(DrawnScheme):
     """A scheme whose weights are uniform within ±√3 standard deviations.
 
     The norm of such a layer's output does not follow the factor law: its moments beyond the second depend on
     the direction of the input.
     """
 
-    can_fail = False
-
-    @abstractmethod
-    def std(self, slot: Slot) -> float:
-        """Return the standard deviation for one weight.
-
-        Raises:
-            ArgumentError: with the reason why there is none.
-        """
-
-    def prescribe(self, slot: Slot) -> Prescription:
-        """Return the standard deviation, and the gain that it means."""
-        std = self.std(slot)
-        return Prescription(std, std * math.sqrt(slot.fan_in))
-
-    def fill(self, plan: Plan, entries: Sequence[Entry], generator: torch.Generator | None) -> None:
-        """Draw the weights."""
+    def draw(self, tensor: torch.Tensor, std: float, generator: torch.Generator | None) -> None:
+        """Fill one weight."""
         from fracrepro.nn.init.normal import uniform_
 
-        for entry in entries:
-            if entry.tensor is not None and entry.prescription is not None:
-                # The order of the factors is torch's: the same bits.
-                uniform_(entry.tensor, math.sqrt(3.0) * (entry.prescription.std or 0.0), generator)
+        # The order of the factors is torch's: the same bits.
+        uniform_(tensor, math.sqrt(3.0) * std, generator)
 
 
 @dataclass(frozen=True)
