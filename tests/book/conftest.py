@@ -111,6 +111,9 @@ class Reader:
         """Open a page and let its formulas be set; foreign requests, failures and complaints are noted."""
         key = str(options)  # one context for all pages, so that scripts come out of its cache
         context = self.contexts[key] = self.contexts.get(key) or self.running.new_context(**options)
+        context.set_default_timeout(
+            180_000
+        )  # ms; a page that loads at all loads in this time on a busy machine
         page, note = context.new_page(), self.trouble.append
         page.on("request", lambda r: r.url.startswith((self.address, "data:")) or note(f"foreign {r.url}"))
         page.on("requestfailed", lambda r: note(f"failed {r.url}"))
@@ -134,6 +137,12 @@ def browser():
         running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def reader_of():
+    """Makes a reader, for fixtures that live longer than one test."""
+    return Reader
 
 
 @pytest.fixture
