@@ -62,7 +62,6 @@ def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
-    assert f"{{{__version__}}}" in (ROOT / "book" / "cite.md").read_text()
 
 
 def test_no_module_is_longer_than_350_lines():

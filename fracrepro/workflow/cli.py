@@ -108,7 +108,7 @@ def list_command() -> None:
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="Set a parameter of every named notebook.",
+    help="Set a parameter of every named notebook; a list is typed as 1,2,3.",
 )
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Write there, not into the book.")
 @click.option(
@@ -311,6 +311,16 @@ def claims_command(profile: str, as_json: bool, readme: bool) -> None:
         click.echo(claims.as_text(judged))
     if any(entry.problem for entry in judged):
         sys.exit(1)
+
+
+@main.command("copy-notebooks")
+@click.argument("folder", type=click.Path(path_type=Path))
+def copy_notebooks_command(folder: Path) -> None:
+    """Copy notebooks, profiles, records and the book's sources into a folder; its commands then run there."""
+    from fracrepro.workflow.bundle import copy_notebooks
+
+    count = len(copy_notebooks(folder))
+    click.echo(f"{count} files in {folder}; go there, then: fracrepro list")
 
 
 @main.command("new-page")

@@ -284,7 +284,7 @@ def _notebook(words: dict[str, str]) -> dict[str, Any]:
         "metadata": {
             "fracrepro": {},
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
+            "language_info": {"file_extension": ".py", "name": "python"},
         },
         "nbformat": 4,
         "nbformat_minor": 5,

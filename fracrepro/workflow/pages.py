@@ -2,7 +2,8 @@
 
 Numbers are written for people, code is folded unless a cell is tagged ``show-code``, figures keep their
 proportions, and an executed page ends with where it comes from and how to run it again.
-The boxes with verdicts are those of `fracrepro.workflow.ledger`.
+The boxes with verdicts are those of `fracrepro.workflow.ledger`, figures that a reader operates those of
+`fracrepro.workflow.interactive`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from myst_nb.ext.glue.crossref import read_glue_cache
 from myst_nb.ext.glue.roles import PasteTextRole
 from myst_nb.ext.glue.utils import PendingGlueReference, retrieve_glue_data
 from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
@@ -28,6 +30,7 @@ from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
 from fracrepro.workflow import ledger, parameters
+from fracrepro.workflow.interactive import directive
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ _FOLDER = "book/executed/"
 _TAGS = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 _BOUND = re.compile(r"\b(at most|up to|within|below|less than|agree to|vanish(?:es)? to) *$")
 _P_VALUE = re.compile(r"(^|_)p(_value)?$")
+_LIGHT, _DARK = "-light.svg", "-dark.svg"
 _RERUN = "Run it again from the project's folder; the results go to the folder mine, and -p sets a parameter."
 _LEAST = 1e-16  # half a unit in the last place of 1: a bound of every error that came out as 0
 
@@ -49,8 +53,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything here to Sphinx; `myst_nb` must have been loaded."""
     app.setup_extension("myst_nb")
     app.setup_extension(ledger.__name__)
+    app.setup_extension(directive.__name__)
     app.add_role_to_domain("glue", "text", Quote(), override=True)
     app.add_post_transform(ResolveQuotes)
+    app.add_transform(PairModes)
     app.connect("source-read", fold_code)
     app.connect("doctree-read", keep_proportions)
     app.connect("doctree-read", write_numbers)
@@ -206,6 +212,23 @@ def joined(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _shows(cell: dict[str, Any]) -> bool:
     """Whether a cell has an output that is not merely a reported value."""
     return any("scrapbook" not in output.get("metadata", {}) for output in cell["outputs"])
+
+
+class PairModes(SphinxTransform):
+    """A picture ``NAME-light.svg`` stands for two: beside it ``NAME-dark.svg`` shows in dark mode."""
+
+    default_priority = 200  # before Sphinx collects images
+
+    def apply(self, **options: Any) -> None:
+        """Put the dark picture behind each light one, with the same words."""
+        for light in list(self.document.findall(nodes.image)):
+            if light["uri"].endswith(_LIGHT):
+                dark = light.deepcopy()
+                dark["uri"] = light["uri"].removesuffix(_LIGHT) + _DARK
+                # Not the theme's own names: it hides a caption with the picture of the other mode.
+                light["classes"].append("picture-light")
+                dark["classes"] += ["picture-dark", "dark-light"]  # the second: as it is, without a grey box
+                light.parent.insert(light.parent.index(light) + 1, dark)
 
 
 def keep_proportions(app: Sphinx, doctree: nodes.document) -> None:

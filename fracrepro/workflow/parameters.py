@@ -56,11 +56,17 @@ class Parameter:
         return f"a list, each entry {kind}" if self._is_list else kind
 
     def parse(self, text: str) -> Any:
-        """Return the checked value that a command line's `text` stands for, by the declared type."""
+        """Return the checked value that a command line's `text` stands for, by the declared type.
+
+        A list may be typed with its brackets or without: ``[1, 2]`` or ``1,2``.
+        """
         if self.type == "str":
             return self.check(text)
+        typed = self._is_list and not text.lstrip().startswith("[")  # as people type a list: a,b
+        if typed and self._entry == "str":  # to YAML some words are no text: yes, no, on, off, null
+            return self.check([entry.strip() for entry in text.split(",")], shown=text)
         try:
-            value = yaml.safe_load(text)
+            value = yaml.safe_load(f"[{text}]" if typed else text)
         except yaml.YAMLError:
             raise self._refuse(text) from None
         if self._entry == "float" and isinstance(value, str):

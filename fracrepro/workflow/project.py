@@ -40,7 +40,8 @@ class Project:
                 return cls(root)
         raise ArgumentError(
             f"no project at {candidates[0]}: need a folder with notebooks/profiles.yml; "
-            f"run inside a checkout of fracrepro or set {ENVIRONMENT_VARIABLE} to one"
+            f"run inside a checkout of fracrepro or set {ENVIRONMENT_VARIABLE} to one, "
+            "or make one with fracrepro copy-notebooks DIR"
         )
 
     @property

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
-from fracrepro.workflow import claims, findings, full_scale
+from fracrepro.workflow import claims, findings, full_scale, pictures
+from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -81,6 +82,12 @@ def install_mathjax(project: Project) -> None:
                 copy.write(path.read_bytes())
 
 
+def install_tables(project: Project) -> None:
+    """Write what the interactive figures of all pages read into the book's static files."""
+    found = [project.root / f"{name}{ending}" for name in toc_files(project) for ending in (".ipynb", ".md")]
+    tables.write(project, [path for path in found if path.is_file()])
+
+
 def write_ledger(project: Project, profile: str) -> None:
     """Judge the claims and write them for the book, which makes its ledger and its boxes of them.
 
@@ -118,17 +125,29 @@ def build(project: Project, profile: str) -> None:
         write_ledger(project, profile)
         findings.write(project)
         full_scale.write(project)
+        pictures.write(project)
         numerics_table.write(project)
         install_mathjax(project)
+        install_tables(project)
         if importlib.util.find_spec("jupyter_book") is None:
             raise MissingPackageError("jupyter-book", "book")
         with files.temporary_folder(".building-", site.parent) as folder:
-            publish(_built(project, folder), site)
+            publish(built(project, folder), site)
 
 
-def _built(project: Project, folder: Path) -> Path:
-    """Let the builder write into `folder`, and return the folder of the pages there."""
-    options = ["--path-output", str(folder), "--all", "-W", "-n", "--keep-going", "-q"]
+def built(project: Project, folder: Path, *, strict: bool = True) -> Path:
+    """Let the builder write into `folder`, and return the folder of the pages there.
+
+    Args:
+        project: whose book it is.
+        folder: for what the builder makes.
+        strict: whether a warning is an error.
+
+    Raises:
+        BuildError: when the builder fails; with the end of its output.
+        OSError: when the disk is full, for example.
+    """
+    options = ["--path-output", str(folder), "--all", "-q", *(("-W", "-n", "--keep-going") if strict else ())]
     theirs, ours = os.pipe()
     try:
         command = [sys.executable, "-P", "-c", _BUILDER, str(theirs), "build", str(project.root), *options]
@@ -136,14 +155,14 @@ def _built(project: Project, folder: Path) -> Path:
     finally:
         os.close(theirs)
         os.close(ours)
-    built = folder / "_build" / "html"
-    if result.returncode or not (built / "index.html").is_file():
+    made = folder / "_build" / "html"
+    if result.returncode or not (made / "index.html").is_file():
         said = result.stdout + result.stderr
         disk = _OS_ERROR.search(said)
         if disk and int(disk[1]) in files.DISK_ERRORS:
             raise OSError(int(disk[1]), os.strerror(int(disk[1])), disk[2] or str(folder))
         raise BuildError(f"jupyter-book failed ({result.returncode}):\n{_tail(said)}")
-    return built
+    return made
 
 
 def publish(built: Path, site: Path) -> None:

@@ -247,6 +247,26 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
+def draw(sweep: NotebookSweep, folder: Path) -> Path | None:
+    """Draw the reported numbers of the table in `folder` as NAME.svg beside it, and return that file.
+
+    None, and no file, where no number changes from point to point.
+    """
+    import pandas as pd
+
+    from fracrepro.figures.sweep import changing, save_sweep_figure
+
+    rows = pd.read_csv(folder / f"{sweep.name}.csv", keep_default_na=False, na_values=[""])
+    settings = set(sweep.points[0][1].parameters)
+    reported = changing(rows, [name for name in rows if name not in settings and name not in TIMING])
+    path = folder / f"{sweep.name}.svg"
+    path.unlink(missing_ok=True)  # of an earlier table
+    if not reported:
+        return None
+    save_sweep_figure(path, rows, list(sweep.axes), reported)
+    return path
+
+
 def _cell(value: Any) -> Any:
     """Lists as JSON; numbers by the csv module, which writes every digit."""
     return json.dumps(value) if isinstance(value, list) else value

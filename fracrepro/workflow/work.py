@@ -26,6 +26,7 @@ def run_notebooks(project: Project, names: Sequence[str], **options: Any) -> Non
     names = list(names) or project.notebook_names()
     outcomes = notebooks.run(project, names, **options)
     folder = options.get("output") or project.executed
+    broken = {outcome.name for outcome in outcomes if outcome.error}
     for outcome in outcomes:
         if outcome.error:
             click.echo(f"{outcome.name}: FAILED in {outcome.error}", err=True)
@@ -36,8 +37,24 @@ def run_notebooks(project: Project, names: Sequence[str], **options: Any) -> Non
     for name in names:
         if name not in ran:
             click.echo(f"{name}: unchanged")
-    if any(outcome.error for outcome in outcomes):
+    if options.get("output"):
+        missing = [name for name in names if name in ran or not (folder / f"{name}.html").is_file()]
+        _write_html(project, folder, [name for name in missing if name not in broken])
+    if broken:
         sys.exit(1)
+
+
+def _write_html(project: Project, folder: Path, names: Sequence[str]) -> None:
+    """Write the pages of a run for reading; one that cannot be made fails no run."""
+    from fracrepro.workflow import site, standalone
+
+    if not standalone.has_book(project):
+        return
+    try:
+        for path in standalone.write(project, folder, names):
+            click.echo(f"to read: {path}")
+    except site.BuildError as error:
+        click.echo(f"no page to read: {error}", err=True)
 
 
 def sweep_notebook(
@@ -55,6 +72,11 @@ def sweep_notebook(
         return
     failures = sweeps.run(sweep, folder, engine, force=force)
     click.echo(f"the table: {folder / sweep.name}.csv")
+    try:
+        figure = sweeps.draw(sweep, folder)
+        click.echo(f"the figure: {figure}" if figure else "no figure: no reported number changes")
+    except ArgumentError as refusal:  # more curves than a figure can hold; the table is there
+        click.echo(f"no figure: {refusal}", err=True)
     for label, error, path in failures:
         click.echo(f"FAILED {label}: {error}", err=True)
         click.echo(f"  the notebook so far: {path}", err=True)

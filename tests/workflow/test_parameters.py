@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow import parameters
 
 from .conftest import GOOD, PARAMETERS, code, notebook
@@ -47,6 +48,9 @@ def test_papermill_reads_the_same_cell(contract, tmp_path):
         (("kind", "linear"), "linear"),
         (("orders", "[1, 2]"), [1.0, 2.0]),
         (("orders", "[1e-1]"), [0.1]),
+        (("orders", "1"), [1.0]),
+        (("orders", "1e-1, 2"), [0.1, 2.0]),
+        (("orders", "0.5,1,1"), [0.5, 1.0, 1.0]),
     ],
 )
 def test_parse_gives_the_declared_type(contract, text, expected):
@@ -75,7 +79,12 @@ def test_parse_gives_the_declared_type(contract, text, expected):
         ("gpu", "0"),
         ("gpu", "maybe"),
         ("kind", "tanh"),
-        ("orders", "1"),
+        ("orders", ""),
+        ("orders", "1,,2"),
+        ("orders", "1 2"),
+        ("orders", "1]"),
+        ("orders", "1,3"),
+        ("orders", "1,true"),
         ("orders", "[]"),
         ("orders", "[1, 3]"),
         ("orders", "[1, true]"),
@@ -89,6 +98,51 @@ def test_wrong_text_is_refused_by_name_value_and_range(contract, wrong):
     assert repr(text) in str(refusal.value)
     assert contract[name].allowed in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+WORDS = """
+    kinds: list[str] = ["relu"]  # several, one of relu | linear | off
+    sizes: list[int] = [1]  # several, in [1, 9]
+    flags: list[bool] = [True]  # several switches
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("kinds", "relu,linear", ["relu", "linear"]),
+        ("kinds", " linear , off ", ["linear", "off"]),  # a word that YAML reads as false
+        ("kinds", "off", ["off"]),
+        ("kinds", '["relu", "off"]', ["relu", "off"]),
+        ("sizes", "3,1,2", [3, 1, 2]),
+        ("flags", "true,false", [True, False]),
+    ],
+)
+def test_lists_are_typed_without_brackets(name, text, expected):
+    contract = parameters.declared(json.loads(notebook(code(WORDS, "parameters"))), "words")
+    assert parameters.resolve(contract, {}, {name: text}) == {
+        "kinds": ["relu"],
+        "sizes": [1],
+        "flags": [True],
+        name: expected,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("kinds", "relu,liner", "did you mean 'linear'"),
+        ("kinds", "relu,", "need a list"),
+        ("kinds", "relu,relu", "twice"),
+        ("kinds", "relu linear", "need a list"),
+        ("sizes", "1,2.5", "need a list"),
+        ("sizes", "1,10", "need a list"),
+    ],
+)
+def test_wrong_entries_of_a_typed_list_are_refused(name, text, says):
+    contract = parameters.declared(json.loads(notebook(code(WORDS, "parameters"))), "words")
+    with pytest.raises(ArgumentError, match=f"^{name} = .*{says}"):
+        parameters.resolve(contract, {}, {name: text})
 
 
 @pytest.mark.parametrize(

@@ -91,12 +91,16 @@ def test_the_table_has_a_row_a_point_and_what_is_finished_is_not_computed_again(
     assert fracrepro("run", "04_cheap", "--sweep", "n=9,3", "--output-dir", out, "--jobs", "1").exit_code == 0
     swapped = timeless(out / "04_cheap.csv")  # the points are the same, the order is this sweep's
     assert list(swapped["n"]) == [9, 3]
-    assert sorted(path.name for path in out.iterdir()) == [".04_cheap.points", "04_cheap.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [".04_cheap.points", "04_cheap.csv", "04_cheap.svg"]
+    assert "draw over n, 2 points" in " ".join((out / "04_cheap.svg").read_text().split())
 
 
 def test_an_edited_or_damaged_point_is_computed_again(cheap, tmp_path):
     sweep = NotebookSweep(cheap, "04_cheap", {"n": [3]})
     assert sweeps.run(sweep, tmp_path, Engine(jobs=1)) == []
+    (tmp_path / "04_cheap.svg").write_text("of an earlier sweep")
+    assert sweeps.draw(sweep, tmp_path) is None  # with one point no number changes
+    assert not (tmp_path / "04_cheap.svg").exists()
     [(_, item)] = sweep.points
     [path] = (tmp_path / ".04_cheap.points").glob("*.json")
     content = json.loads(path.read_text())

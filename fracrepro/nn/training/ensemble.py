@@ -19,6 +19,9 @@ from fracrepro.nn.training.start import initial_parameters
 
 __all__ = ["Ensemble"]
 
+# With its overload named, because torch otherwise looks for it again in each of a step's calls.
+_leaky_relu_backward = torch.ops.aten.leaky_relu_backward.grad_input
+
 
 class Ensemble:
     """The runs for some seeds and all schemes, trained together by plain gradient descent.
@@ -26,6 +29,7 @@ class Ensemble:
     The fully connected layers are differentiated by hand, because the update then fuses with the product that
     makes the gradient: W ← (1 − lr·decay) W − lr·hᵀδ is one call.
     The convolutions, which hold most of the time and few of the parameters, go through autograd.
+    Nothing that makes a step faster may change the order of a sum: the records come back bit for bit.
 
     Args:
         network: what is trained.
@@ -144,12 +148,12 @@ class Ensemble:
 
     def _forward(self, h: Tensor) -> list[Tensor]:
         """The input and the output of each fully connected layer; the outputs live in buffers used again."""
-        layers = [h]
+        layers, slopes = [h], self.network.slopes
         buffers = self._buffers(h.shape[1])
         for k in range(self.network.depth):
             h = torch.baddbmm(self.biases[k], layers[-1], self.weights[k], out=buffers[k])
             h = self._unstack(h, k)
-            layers.append(F.leaky_relu_(h, self.network.slopes[k]))
+            layers.append(F.leaky_relu_(h, slopes[k]))
         return layers
 
     def _backward(self, layers: list[Tensor], delta: Tensor, learning_rate: float, decay: float) -> Tensor:
@@ -157,15 +161,14 @@ class Ensemble:
         spare, slopes = self._buffers(delta.shape[1])[-2:], self.network.slopes
         for k in reversed(range(self.network.depth)):
             # True: the sign is read off the layer's output, which leaky ReLU leaves unchanged.
-            torch.ops.aten.leaky_relu_backward(delta, layers[k + 1], slopes[k], True, grad_input=delta)
+            _leaky_relu_backward(delta, layers[k + 1], slopes[k], True, grad_input=delta)
             below = delta = self._stack(delta, k)
             if k or self.convolutions:  # images need no gradient
                 below = torch.bmm(delta, self.weights[k].mT, out=spare[k % 2] if k else None)
             rate = learning_rate * self._rates[k]
             self.weights[k].baddbmm_(layers[k].mT, delta, beta=1 - rate * decay, alpha=-rate)
-            self.biases[k].mul_(1 - learning_rate * decay).sub_(
-                delta.sum(1, keepdim=True), alpha=learning_rate
-            )
+            bias = self.biases[k].mul_(1 - learning_rate * decay) if decay else self.biases[k]
+            bias.sub_(delta.sum(1, keepdim=True), alpha=learning_rate)
             delta = below
         return delta
 

@@ -33,6 +33,8 @@ class FunctionalEnsemble:
     The interface is that of :class:`.ensemble.Ensemble`, which trains one family, and faster.
     Parameters and buffers are stacked, the forward pass is vectorized by :func:`torch.func.vmap`, and one
     backward pass differentiates the sum of the losses.
+    Convolutions on a CPU are the exception: their runs take the step one after the other, because one run's
+    images alone fill the caches, and those of all runs are blocks of memory that the system takes back.
     No operation mixes runs, so one that diverges leaves the others alone.
     Run m = g·S + j has the seed number g and the scheme number j of S; the S runs at a seed see one batch.
     A parameter p with gradient q and the factor f moves to
@@ -97,6 +99,9 @@ class FunctionalEnsemble:
             if name in trained
         }
         self._steps = torch.zeros((), dtype=torch.int64)  # how many draws of noise have been made
+        on_cpu = torch.device(device).type == "cpu"
+        # Draws of the runs would come in another order.
+        self._in_turn = on_cpu and self.noise is None and _convolves(self.module)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -125,19 +130,41 @@ class FunctionalEnsemble:
             ArgumentError: for a module that draws, unless `noise` was given.
         """
         self.module.train()
+        answered = (labels != UNLABELLED).sum(1)
+        if self._in_turn:
+            figures = []
+            for run in range(self.size):
+                parameters = self._of(run, self._parameters)
+                losses, correct = self._answer_of(run, parameters, images, labels)
+                loss = losses.sum() / answered[run * self.seeds // self.size]
+                self._descend(loss, parameters, learning_rate, decay)
+                figures.append(_figures(losses.detach().view(1, 1, -1), correct.view(1, 1, -1)))
+            return torch.cat(figures, 1)
         with self._drawing():
             losses, correct = self._answers(images, labels)
-        answered = (labels != UNLABELLED).sum(1).view(-1, 1)
-        trained = {name: self._parameters[name] for name in self.factors}
-        gradients = torch.autograd.grad(
-            (losses.sum(2) / answered).sum(), list(trained.values()), allow_unused=True
-        )
+        loss = (losses.sum(2) / answered.view(-1, 1)).sum()
+        self._descend(loss, self._parameters, learning_rate, decay)
+        return _figures(losses.detach(), correct)
+
+    def _descend(
+        self, loss: Tensor, parameters: dict[str, Tensor], learning_rate: float, decay: float
+    ) -> None:
+        """Move these parameters in place along the gradient of a loss."""
+        trained = {name: parameters[name] for name in self.factors}
+        gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
         with torch.no_grad():
             for (name, parameter), gradient in zip(trained.items(), gradients, strict=True):
                 if gradient is not None:  # torch's optimizers leave such parameters alone, decay included
                     rate = learning_rate * self.factors[name]
                     parameter.mul_(1 - rate * decay).sub_(gradient, alpha=rate)
-        return _figures(losses.detach(), correct)
+
+    @staticmethod
+    def _of(run: int, stacked: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One run's part of stacked tensors, in the same memory."""
+        return {
+            name: tensor.detach()[run].requires_grad_(tensor.requires_grad)
+            for name, tensor in stacked.items()
+        }
 
     @torch.no_grad()
     def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -155,6 +182,13 @@ class FunctionalEnsemble:
     def _answers(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of every answer, and whether it is correct, both of shape (G, S, B)."""
         shape = (self.seeds, self.size // self.seeds)
+        if self._in_turn:
+            each = [
+                self._answer_of(run, self._of(run, self._parameters), images, labels)
+                for run in range(self.size)
+            ]
+            losses, correct = (torch.stack(part).unflatten(0, shape) for part in zip(*each, strict=True))
+            return losses, correct
         parameters = {name: tensor.unflatten(0, shape) for name, tensor in self._parameters.items()}
         buffers = {name: tensor.unflatten(0, shape) for name, tensor in self._buffers.items()}
         randomness = "error" if self.noise is None else "different"
@@ -166,6 +200,13 @@ class FunctionalEnsemble:
                 kind = type(self.module).__name__
                 raise ArgumentError(f"noise = None: need a seed, as a {kind} draws in training") from error
             raise
+
+    def _answer_of(
+        self, run: int, parameters: dict[str, Tensor], images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`_answer` returns for one run, given its parameters and the batches of all seeds."""
+        seed = run * self.seeds // self.size
+        return self._answer(parameters, self._of(run, self._buffers), images[seed], labels[seed])
 
     def _answer(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
@@ -191,6 +232,12 @@ def _figures(losses: Tensor, correct: Tensor) -> Tensor:
     """Sum of losses and number of correct answers, of every run."""
     sums = [losses.sum(2, dtype=torch.float64), correct.sum(2, dtype=torch.float64)]
     return torch.stack(sums).flatten(1)
+
+
+def _convolves(module: nn.Module) -> bool:
+    """Whether there are convolutions."""
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return any(isinstance(part, kinds) for part in module.modules())
 
 
 def _check_alike(modules: Sequence[nn.Module]) -> None:

@@ -15,6 +15,7 @@ from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.graphs import Replayed
+from fracrepro.nn.training.memory import keep_freed_memory
 from fracrepro.nn.training.network import Network, NetworkDescription
 from fracrepro.nn.training.settings import Runs, Settings
 from fracrepro.nn.training.start import stand_in, starting_modules
@@ -95,6 +96,8 @@ class Lane:
         """Draw the starting parameters."""
         self.protocol, self.seeds, self.images, self.device = protocol, tuple(seeds), images, device
         network, schemes = protocol.network, protocol.schemes
+        if device.type == "cpu":
+            keep_freed_memory()
         starts = self._starts() if any(scheme.needs_data for scheme in schemes) else None
         self.ensemble = ensemble_of(network, schemes, self.seeds, device, starts)
         # A graph would repeat the draws that it recorded.
@@ -143,7 +146,9 @@ class Lane:
 
     def _batch(self, indices: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
         """Images (G, B, channels, height, width) in [−1, 1], and labels (G, B)."""
-        images = self.images.train_images[indices]
+        # Rows by their number: a third of the time of torch's general indexing.
+        pixels = self.images.train_images
+        images = pixels.flatten(1).index_select(0, indices.flatten()).view(*indices.shape, *pixels.shape[1:])
         if draws is not None:
             top, left, flip = draws.flatten(1)
             images = batches.crop_and_flip(images.flatten(0, 1), top, left, flip).unflatten(0, indices.shape)

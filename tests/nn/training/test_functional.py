@@ -446,3 +446,41 @@ def test_modules_start_by_scheme_and_seed():
     assert starting_modules(build, SCHEMES, SEEDS)[0][0].bias.abs().sum() == 0
     with pytest.raises(ArgumentError, match="batches: 1 of them: need one a seed, 2"):
         starting_modules(build, SCHEMES, SEEDS, batches=[torch.ones(2, 6)])
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_runs_with_convolutions_in_turn_give_the_numbers_of_runs_at_once(normalized):
+    # Two orders of the same float64 sums: rounding of 1e-16 a step, and the control moves the tenth digit.
+    torch.manual_seed(3)
+    middle = [nn.BatchNorm2d(4)] if normalized else []
+    modules = [
+        nn.Sequential(nn.Conv2d(1, 4, 3), *middle, nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).double()
+        for _ in range(4)
+    ]
+    at_once, in_turn = (FunctionalEnsemble(modules, 2, rate_of=_halved) for _ in range(2))
+    assert in_turn._in_turn
+    at_once._in_turn = False
+    images = torch.randn(2, 6, 1, 8, 8, dtype=torch.float64)
+    labels = torch.randint(0, 10, (2, 6))
+    labels[0, 0] = UNLABELLED
+    for _ in range(3):
+        one, two = (each.step(images, labels, 0.1, 0.01) for each in (at_once, in_turn))
+        torch.testing.assert_close(one, two, atol=1e-12, rtol=0)
+    for one, two in zip(at_once.tensors, in_turn.tensors, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-12, rtol=0)
+    one, two = (each.evaluate(images[1], labels[1]) for each in (at_once, in_turn))
+    torch.testing.assert_close(one, two, atol=1e-12, rtol=0)
+    in_turn.tensors[0][0] += 1e-10
+    assert (in_turn.evaluate(images[1], labels[1]) - one)[0, 0].abs() > 1e-12
+
+
+def _halved(name):
+    """Half the learning rate for biases."""
+    return 0.5 if name.endswith("bias") else 1.0
+
+
+def test_dense_modules_and_those_that_draw_take_their_steps_at_once():
+    dense = [nn.Sequential(nn.Flatten(), nn.Linear(4, 2)) for _ in range(2)]
+    draw = [nn.Sequential(nn.Conv2d(1, 2, 1), nn.Dropout(), nn.Flatten()) for _ in range(2)]
+    assert not FunctionalEnsemble(dense, 1)._in_turn
+    assert not FunctionalEnsemble(draw, 1, noise=0)._in_turn

@@ -1,0 +1,60 @@
+"""The project's sources for a user without a checkout: a wheel carries them, and a folder is made of them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from fracrepro import files
+from fracrepro.errors import ArgumentError
+
+__all__ = ["copy_notebooks"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CARRIED = "_project"  # the folder in the package that setup.py fills when it builds a wheel
+
+
+def copy_notebooks(folder: Path) -> list[Path]:
+    """Make a project of `folder`: the notebooks with their profiles, the records, the plans and the book.
+
+    The commands that need a project work there: `run`, `list`, `claims`, `build`.
+
+    Args:
+        folder: is made if it is missing; nothing in it is replaced.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ArgumentError: when a file that would be written is there, or the folder cannot be written; and for
+            a package that carries no sources.
+    """
+    source, names = sources()
+    for name in names:
+        if (folder / name).exists():
+            raise ArgumentError(f"folder = '{folder}': has {name} already: need another folder")
+    files.writable_folder("folder", folder)
+    for name in names:
+        with files.atomic_writer(folder / name) as copy:
+            copy.write((source / name).read_bytes())
+    return [folder / name for name in names]
+
+
+def sources(package: Path = _PACKAGE) -> tuple[Path, list[Path]]:
+    """Return the folder with the project's sources and their names in it.
+
+    Args:
+        package: the folder of the package; a wheel's has them inside, a checkout's has them beside it.
+
+    Raises:
+        ArgumentError: when there are none.
+    """
+    carried, checkout = package / _CARRIED, package.parent
+    if carried.is_dir():
+        return carried, sorted(path.relative_to(carried) for path in carried.rglob("*") if path.is_file())
+    description = checkout / "pyproject.toml"
+    if not description.is_file():
+        raise ArgumentError(f"{carried}: no such folder: the package was installed without its notebooks")
+    patterns = tomllib.loads(description.read_text())["tool"]["fracrepro"]["bundle"]
+    found = {path.relative_to(checkout) for pattern in patterns for path in checkout.glob(pattern)}
+    return checkout, sorted(name for name in found if (checkout / name).is_file())
