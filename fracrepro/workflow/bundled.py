@@ -1,4 +1,4 @@
-"""Which files of a checkout a wheel carries; setup.py loads this file by itself, so it imports none of ours."""
+"""Which files of a checkout a wheel carries; setup.py loads this file alone, so it imports none of ours."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_nothing_is_overwritten(copied):
 def test_a_checkout_copies_the_same_files(tmp_path):
     written = bundle.copy_notebooks(tmp_path / "project")
     names = {str(path.relative_to(tmp_path / "project")) for path in written}
-    assert names == carried(tracked())
+    assert names >= carried(tracked())  # and drafts that nobody has added yet
 
 
 def test_a_package_without_its_sources_says_so(tmp_path):
