@@ -26,4 +26,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf _build book/executed book/_static/mathjax book/_generated
+	rm -rf _build book/executed book/_static/mathjax book/_static/interactive/tables book/_generated

@@ -13,6 +13,7 @@ MADE = [
     "book/executed/01_page.ipynb",
     "book/_generated/claims.md",
     "book/_static/mathjax/tex.js",
+    "book/_static/interactive/tables/activations.js",
     "_build/html/index.html",
     "fracrepro/__pycache__/errors.cpython-311.pyc",
     "notebooks/.ipynb_checkpoints/01_page.ipynb",

@@ -2,7 +2,8 @@
 
 Numbers are written for people, code is folded unless a cell is tagged ``show-code``, figures keep their
 proportions, and an executed page ends with where it comes from and how to run it again.
-The boxes with verdicts are those of `fracrepro.workflow.ledger`.
+The boxes with verdicts are those of `fracrepro.workflow.ledger`, figures that a reader operates those of
+`fracrepro.workflow.interactive`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
 from fracrepro.workflow import ledger, parameters
+from fracrepro.workflow.interactive import directive
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything here to Sphinx; `myst_nb` must have been loaded."""
     app.setup_extension("myst_nb")
     app.setup_extension(ledger.__name__)
+    app.setup_extension(directive.__name__)
     app.add_role_to_domain("glue", "text", Quote(), override=True)
     app.add_post_transform(ResolveQuotes)
     app.connect("source-read", fold_code)

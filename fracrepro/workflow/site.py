@@ -14,6 +14,7 @@ from pathlib import Path
 from fracrepro import files
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
 from fracrepro.workflow import claims, findings, full_scale
+from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.project import Project, read_yaml
 
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")  # 1.5 of the 24 MB of the carrier package
@@ -81,6 +82,12 @@ def install_mathjax(project: Project) -> None:
                 copy.write(path.read_bytes())
 
 
+def install_tables(project: Project) -> None:
+    """Write what the interactive figures of all pages read into the book's static files."""
+    found = [project.root / f"{name}{ending}" for name in toc_files(project) for ending in (".ipynb", ".md")]
+    tables.write(project, [path for path in found if path.is_file()])
+
+
 def write_ledger(project: Project, profile: str) -> None:
     """Judge the claims and write them for the book, which makes its ledger and its boxes of them.
 
@@ -120,6 +127,7 @@ def build(project: Project, profile: str) -> None:
         full_scale.write(project)
         numerics_table.write(project)
         install_mathjax(project)
+        install_tables(project)
         if importlib.util.find_spec("jupyter_book") is None:
             raise MissingPackageError("jupyter-book", "book")
         with files.temporary_folder(".building-", site.parent) as folder:

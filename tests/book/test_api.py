@@ -54,6 +54,7 @@ INTERNAL = {
     "fracrepro.workflow.execution": "behind `fracrepro run`",
     "fracrepro.workflow.findings": "behind `fracrepro build`",
     "fracrepro.workflow.full_scale": "behind `fracrepro build`",
+    "fracrepro.workflow.interactive": "behind `fracrepro build`",
     "fracrepro.workflow.ledger": "the ledger and the verdicts in the book",
     "fracrepro.workflow.newpage": "behind `fracrepro new-page`",
     "fracrepro.workflow.notebooks": "behind `fracrepro run`",

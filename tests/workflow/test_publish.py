@@ -39,6 +39,7 @@ from fracrepro.workflow import site
 from fracrepro.workflow.project import Project
 site.write_ledger = lambda *_: None
 site.install_mathjax = lambda *_: None
+site.install_tables = lambda *_: None
 site.full_scale = types.SimpleNamespace(write=lambda _: None)
 sys.modules["fracrepro.workflow.numerics_table"] = types.SimpleNamespace(write=lambda _: None)
 import fracrepro.workflow
