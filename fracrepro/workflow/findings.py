@@ -104,8 +104,8 @@ def _finding(entry: Any, known: Mapping[str, Claim], path: Path) -> Finding:
 
 
 def as_table(findings: Iterable[Finding]) -> str:
-    """Return the table of the landing page; the role `badge` of the ledger words the verdicts."""
-    lines = ["| question and verdict | answer | page |", "|---|---|---|"]
+    """Return the table of the landing page, cards on a phone; the role `badge` words the verdicts."""
+    lines = ["```{table}", ":class: cards", "", "| question and verdict | answer | page |", "|---|---|---|"]
     for finding in findings:
         verdicts = [
             f"{label}: {shown}" if label else shown
@@ -116,7 +116,7 @@ def as_table(findings: Iterable[Finding]) -> str:
         answer = finding.answer or finding.plain
         between = "<br>" if any(finding.verdicts()) else " "  # a line for each data set
         lines.append(f"| {between.join((finding.question, *verdicts))} | {answer} | {pages} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "```"]) + "\n"
 
 
 def _badge(group: Iterable[Claim]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from fracrepro.figures import numbers
+from fracrepro.workflow import ledger_filter
 from fracrepro.workflow.claims import SOURCES, VERDICTS
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Add the directives."""
     app.add_directive("ledger", Ledger)
     app.add_directive("ledger-counts", Counts)
+    app.add_directive("ledger-filter", Filter)
+    app.add_node(fold, html=(open_fold, close_fold))
+    app.connect("html-page-context", ledger_filter.add_script)
     app.add_directive("verdict", Verdict)
     app.add_role("badge", Badge())
     return {"parallel_read_safe": False, "parallel_write_safe": True}
@@ -132,7 +137,10 @@ class Ledger(_FromLedger):
             return [nodes.paragraph("", "No claim yet.")]
         rows = [[self.claim(claim), self.test(claim)] for claim in chosen]
         ids = [anchor(claim["id"]) for claim in chosen]
-        return [table(("claim and verdict", "test"), rows, ids=ids, classes=["ledger", "cards"])]
+        made = table(("claim and verdict", "test"), rows, ids=ids, classes=["ledger", "cards"])
+        for row, claim in zip(made.findall(nodes.row), [None, *chosen], strict=True):
+            row["classes"] += ledger_filter.classes(claim) if claim else []
+        return [made]
 
     def claim(self, claim: dict[str, Any]) -> list[nodes.Node]:
         """The sentence, its verdict, and where the evidence is."""
@@ -147,8 +155,8 @@ class Ledger(_FromLedger):
         document = f"book/executed/{claim['evidence']}"
         if document not in self.env.found_docs:
             raise self.error(f"ledger: no page {claim['evidence']} for the claim {claim['id']}")
-        number, _, words = claim["evidence"].partition("_")
-        return [self.link(document, claim.get("section", ""), f"page {number}, {words.replace('_', ' ')}")]
+        words = f"page {ledger_filter.page_words(claim['evidence'])}"
+        return [self.link(document, claim.get("section", ""), words)]
 
     def test(self, claim: dict[str, Any]) -> list[nodes.Node]:
         """The margin, then each value beside its condition."""
@@ -159,8 +167,17 @@ class Ledger(_FromLedger):
             for name, condition in claim["holds"].items():
                 words = nodes.Text(f" {judged(claim['values'].get(name), condition)}")
                 items += nodes.list_item("", nodes.paragraph("", "", nodes.literal(name, name), words))
-            parts.append(items)
+            count = len(claim["holds"])
+            parts.append(fold("", items, summary="One value" if count == 1 else f"{count} values"))
         return parts
+
+
+class Filter(_FromLedger):
+    """``{ledger-filter}``: fields that leave the rows of one page, source or verdict."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the form, which shows where scripts run."""
+        return [ledger_filter.form(self.claims(), _TITLES)]
 
 
 class Counts(_FromLedger):
@@ -174,9 +191,36 @@ class Counts(_FromLedger):
         for verdict in VERDICTS:
             found = [counts[verdict, source] for source in sources]
             if sum(found):
-                numerals = [[nodes.Text(str(count))] for count in (sum(found), *found)]
-                rows.append([[badge(verdict)], *numerals])
+                total = self.listed(sum(found), verdict=verdict)
+                each = [
+                    self.listed(count, verdict=verdict, source=source)
+                    for count, source in zip(found, sources, strict=True)
+                ]
+                rows.append([[badge(verdict)], total, *each])
         return [table(("verdict", "claims", *(_TITLES[source] for source in sources)), rows)]
+
+    def listed(self, count: int, **choice: str) -> list[nodes.Node]:
+        """A count, linked to the rows that it counts."""
+        text = nodes.Text(str(count))
+        if not count:
+            return [text]
+        uri = self.env.app.builder.get_relative_uri(self.env.docname, _PAGE)
+        uri = uri or self.env.app.builder.get_target_uri(_PAGE).rsplit("/", 1)[-1]
+        return [nodes.reference("", "", text, internal=True, refuri=uri + ledger_filter.address(**choice))]
+
+
+class fold(nodes.General, nodes.Element):
+    """What opens on demand; without scripts too."""
+
+
+def open_fold(writer: Any, node: fold) -> None:
+    """Begin the fold of a page."""
+    writer.body.append(f'<details class="fold"><summary>{escape(node["summary"])}</summary>\n')
+
+
+def close_fold(writer: Any, node: fold) -> None:
+    """End the fold of a page."""
+    writer.body.append("</details>\n")
 
 
 def anchor(claim: str) -> str:

@@ -22,6 +22,7 @@ from myst_nb.ext.glue.crossref import read_glue_cache
 from myst_nb.ext.glue.roles import PasteTextRole
 from myst_nb.ext.glue.utils import PendingGlueReference, retrieve_glue_data
 from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 
@@ -43,6 +44,7 @@ _FOLDER = "book/executed/"
 _TAGS = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 _BOUND = re.compile(r"\b(at most|up to|within|below|less than|agree to|vanish(?:es)? to) *$")
 _P_VALUE = re.compile(r"(^|_)p(_value)?$")
+_LIGHT, _DARK = "-light.svg", "-dark.svg"
 _RERUN = "Run it again from the project's folder; the results go to the folder mine, and -p sets a parameter."
 _LEAST = 1e-16  # half a unit in the last place of 1: a bound of every error that came out as 0
 
@@ -54,6 +56,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension(directive.__name__)
     app.add_role_to_domain("glue", "text", Quote(), override=True)
     app.add_post_transform(ResolveQuotes)
+    app.add_transform(PairModes)
     app.connect("source-read", fold_code)
     app.connect("doctree-read", keep_proportions)
     app.connect("doctree-read", write_numbers)
@@ -209,6 +212,23 @@ def joined(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _shows(cell: dict[str, Any]) -> bool:
     """Whether a cell has an output that is not merely a reported value."""
     return any("scrapbook" not in output.get("metadata", {}) for output in cell["outputs"])
+
+
+class PairModes(SphinxTransform):
+    """A picture ``NAME-light.svg`` stands for two: beside it ``NAME-dark.svg`` shows in dark mode."""
+
+    default_priority = 200  # before Sphinx collects images
+
+    def apply(self, **options: Any) -> None:
+        """Put the dark picture behind each light one, with the same words."""
+        for light in list(self.document.findall(nodes.image)):
+            if light["uri"].endswith(_LIGHT):
+                dark = light.deepcopy()
+                dark["uri"] = light["uri"].removesuffix(_LIGHT) + _DARK
+                # Not the theme's own names: it hides a caption with the picture of the other mode.
+                light["classes"].append("picture-light")
+                dark["classes"] += ["picture-dark", "dark-light"]  # the second: as it is, without a grey box
+                light.parent.insert(light.parent.index(light) + 1, dark)
 
 
 def keep_proportions(app: Sphinx, doctree: nodes.document) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
 
+from .forked import Server
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COMMAND = str(Path(sys.executable).with_name("fracrepro"))
@@ -59,6 +61,30 @@ def book(tmp_path_factory):
     return built
 
 
+@pytest.fixture(scope="session")
+def kernels():
+    """What starts the kernels of this process; None leaves that to Jupyter."""
+    if sys.platform != "linux":  # elsewhere a fork of what torch has loaded is not safe
+        yield None
+        return
+    server = Server()
+    yield server.launch
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def forked_kernels(request, monkeypatch):
+    """Pages that a test executes by itself run in forked kernels; the book's run in ones of their own."""
+    from jupyter_client.provisioning import local_provisioner
+
+    started = local_provisioner.launch_kernel
+
+    def launch(command, **options):
+        return (request.getfixturevalue("kernels") or started)(command, **options)
+
+    monkeypatch.setattr(local_provisioner, "launch_kernel", launch)
+
+
 @pytest.fixture(scope="module")
 def served(book):
     """The address under which the built pages are served."""
@@ -85,6 +111,9 @@ class Reader:
         """Open a page and let its formulas be set; foreign requests, failures and complaints are noted."""
         key = str(options)  # one context for all pages, so that scripts come out of its cache
         context = self.contexts[key] = self.contexts.get(key) or self.running.new_context(**options)
+        context.set_default_timeout(
+            180_000
+        )  # ms; a page that loads at all loads in this time on a busy machine
         page, note = context.new_page(), self.trouble.append
         page.on("request", lambda r: r.url.startswith((self.address, "data:")) or note(f"foreign {r.url}"))
         page.on("requestfailed", lambda r: note(f"failed {r.url}"))
@@ -108,6 +137,12 @@ def browser():
         running = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def reader_of():
+    """Makes a reader, for fixtures that live longer than one test."""
+    return Reader
 
 
 @pytest.fixture

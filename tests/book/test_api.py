@@ -75,6 +75,13 @@ INTERNAL = {
     "fracrepro.workflow.training_tasks": "behind `fracrepro train --jobs`",
     "fracrepro.workflow.work": "behind the command line",
     "fracrepro.workflow.yamlfile": "how YAML is read",
+    "fracrepro.workflow.access": "what the theme leaves undone for keyboards and screen readers",
+    "fracrepro.workflow.glossary": "the glossary of the book",
+    "fracrepro.workflow.pictures": "behind `fracrepro build`",
+    "fracrepro.workflow.ledger_filter": "the ledger in the book",
+    "fracrepro.workflow.repository": "links of the book",
+    "fracrepro.workflow.search": "the search of the book",
+    "fracrepro.figures.landing": "behind `fracrepro build`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }
 

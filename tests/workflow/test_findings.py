@@ -52,7 +52,7 @@ def test_data_sets_are_named_where_a_row_covers_several(small):
     [finding] = findings.load(small(entry("two, one, three")))
     line = "- Is it? **MNIST: not reproduced; CIFAR-10: exact, reproduced.** It is."
     assert findings.as_list([finding]) == line
-    cells = findings.as_table([finding]).splitlines()[-1].split(" | ")
+    cells = findings.as_table([finding]).splitlines()[-2].split(" | ")
     assert cells[0] == "| Is it?<br>MNIST: {badge}`one`<br>CIFAR-10: {badge}`three` {badge}`two`"
     assert cells[2] == "{doc}`executed/09_mnist`, {doc}`executed/10_cifar10` |"
 

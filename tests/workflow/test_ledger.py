@@ -40,7 +40,7 @@ The page's own words.
 """
 
 
-LEDGER = "# Ledger\n\n```{ledger-counts}\n```\n\n```{ledger} abstract\n```\n"
+LEDGER = "# Ledger\n\n```{ledger-counts}\n```\n\n```{ledger-filter}\n```\n\n```{ledger} abstract\n```\n"
 INDEX = "# Index\n\n```{toctree}\nbook/claims\nbook/executed/01_good\n```\n"
 
 
@@ -107,6 +107,44 @@ def test_a_row_has_an_anchor_and_leads_to_the_section_that_proves_it(built):
         "error is below 10⁻¹⁵; it must be at most 10⁻¹²",
         "seen is yes; it must be yes",
     ]
+
+
+def test_a_row_says_by_what_it_is_found_and_a_count_leads_to_its_rows(built):
+    _, ledger, warnings = built()
+    assert warnings == ""
+    counts, rows = ledger.select("table")
+    [row] = rows.select("tbody tr")
+    assert {"in-verdict-exact", "in-source-abstract", "in-page-01_good"} <= set(row["class"])
+    assert [link["href"] for link in counts.select("tbody tr")[0].select("a")] == [
+        "claims.html?verdict=exact#filter",
+        "claims.html?verdict=exact&source=abstract#filter",
+    ]
+
+
+def test_the_fields_offer_what_claims_have_and_stay_hidden_without_scripts(built):
+    other = {**CLAIM, "id": "none", "verdict": "not derivable here", "evidence": "", "holds": {}}
+    other |= {"source": "another paper", "paper": "", "section": ""}
+    _, ledger, _ = built(claims=(CLAIM, WEAKER, other))
+    form = ledger.select_one("form")
+    assert form.has_attr("hidden")
+    offered = {
+        field["name"]: [option["value"] for option in field.select("option")] for field in form("select")
+    }
+    assert offered == {
+        "page": ["", "01_good", "none"],
+        "source": ["", "abstract", "derived-here", "another-paper"],
+        "verdict": ["", "exact", "needs-a-condition", "not-derivable-here"],
+    }
+    assert all(field.find_parent("label") for field in form.select("select, input"))
+
+
+def test_the_script_is_loaded_with_the_fields_and_nowhere_else(built, tmp_path):
+    built()
+    pages = {
+        path: (tmp_path / "out" / "book" / path).read_text()
+        for path in ("claims.html", "executed/01_good.html")
+    }
+    assert ["ledger.js" in text for text in pages.values()] == [True, False]
 
 
 def test_a_badge_is_the_weakest_verdict_with_a_link_to_its_row(built):

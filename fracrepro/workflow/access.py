@@ -1,0 +1,103 @@
+"""What the theme and its builder leave undone for keyboards and screen readers: a Sphinx extension.
+
+Each function names what it repairs; `tests/book/test_access.py` looks for what is left with axe-core.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode, depart_HideCellInput, visit_HideCellInput
+from sphinx import addnodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+__all__ = ["setup"]
+
+_BLANK = re.compile(r'<th( class="(?:blank|index_name)\b[^"]*")\s*>(?:&nbsp;)?</th>')
+_LATE = 900  # behind the theme's own handlers
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect everything here to Sphinx."""
+    app.setup_extension("myst_nb")
+    app.connect("doctree-read", empty_cells)
+    app.connect("html-page-context", name_folds, priority=_LATE)
+    app.add_node(HideCodeCellNode, override=True, html=(open_code, depart_HideCellInput))
+    app.add_js_file("scroll.js", loading_method="defer")
+    app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
+    app.add_node(addnodes.desc_parameterlist, override=True, html=(open_parameters, close_parameters))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def empty_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """Make cells of pandas' headers without words, over the names of rows and below those of columns."""
+    for raw in doctree.findall(nodes.raw):
+        if "html" in raw.get("format", "") and "<th" in raw.astext():
+            raw.children = [nodes.Text(without_empty_headers(raw.astext()))]
+
+
+def without_empty_headers(html: str) -> str:
+    """Return a table of pandas with cells in the place of empty headers.
+
+    >>> without_empty_headers('<tr><th class="blank level0" >&nbsp;</th><th class="col0">x</th></tr>')
+    '<tr><td class="blank level0"></td><th class="col0">x</th></tr>'
+    """
+    return _BLANK.sub(r"<td\1></td>", html)
+
+
+def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say which pages a fold of the sidebar holds; the theme's has a sign alone."""
+    original: Callable[..., Any] | None = context.get("generate_toctree_html")
+    if original is None:  # another theme
+        return
+
+    def named(*arguments: Any, **options: Any) -> Any:
+        tree = original(*arguments, **options)
+        for summary in tree.select("summary") if hasattr(tree, "select") else ():
+            link = summary.find_parent("li").find("a")
+            if link is not None and not summary.get_text(strip=True):
+                summary["aria-label"] = f"Pages below {link.get_text(strip=True)}"
+        return tree
+
+    context["generate_toctree_html"] = named
+
+
+def open_code(writer: Any, node: HideCodeCellNode) -> None:
+    """Begin folded code, whose name is what one sees and not another one."""
+    begins = len(writer.body)
+    visit_HideCellInput(writer, node)
+    name = ' aria-label="Toggle hidden content"'
+    writer.body[begins:] = [piece.replace(name, "") for piece in writer.body[begins:]]
+
+
+def open_citation(writer: Any, node: nodes.citation) -> None:
+    """Begin an entry of the bibliography, without the roles of books, which are deprecated."""
+    if not isinstance(node.previous_sibling(), nodes.citation):
+        writer.body.append('<div class="citation-list">\n')
+    writer.body.append(writer.starttag(node, "div", classes=[node.tagname]))
+
+
+def close_citation(writer: Any, node: nodes.citation) -> None:
+    """End an entry of the bibliography."""
+    writer.body.append("</div>\n")
+    if not isinstance(node.next_node(descend=False, siblings=True), nodes.citation):
+        writer.body.append("</div>\n")
+
+
+def open_parameters(writer: Any, node: addnodes.desc_parameterlist) -> None:
+    """Begin the parameters of a signature."""
+    node["begins"] = len(writer.body)
+    type(writer).visit_desc_parameterlist(writer, node)
+
+
+def close_parameters(writer: Any, node: addnodes.desc_parameterlist) -> None:
+    """End them; on lines of their own Sphinx makes them a list of definitions that have no terms."""
+    type(writer).depart_desc_parameterlist(writer, node)
+    instead = {"<dl>": '<span class="parameters">', "</dl>": "</span>", "<dd>": "<span>", "</dd>": "</span>"}
+    begins = node["begins"]
+    writer.body[begins:] = [instead.get(piece.strip(), piece) for piece in writer.body[begins:]]
