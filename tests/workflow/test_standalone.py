@@ -52,7 +52,9 @@ PAGE = """<html><head><title>A page</title>
 <link rel="stylesheet" href="../../_static/a.css"/><script src="../../_static/big.js"></script></head>
 <body><article class="bd-article"><h1>A page</h1><img src="../../_images/x.png" alt="x"/>
 <a href="../claims.html#c">elsewhere</a> <a href="02_other.html#t">beside</a> <a href="https://example.org">out</a>
-<a href="../bibliography.html#id7">He, 2015</a></article></body></html>"""
+<a href="../bibliography.html#id7">He, 2015</a>
+<div class="verdict">The <a href="../glossary.html#t">term</a>. <a href="../claims.html#c">Ledger</a></div>
+</article></body></html>"""
 STYLE = """@import "basic.css?v=1"; @import url('gone.css');
 @font-face{src:url(f.woff)} .a{background:url(b.png)} .c{color:red}"""
 LISTING = (
@@ -90,6 +92,7 @@ def test_a_page_becomes_one_file(built):
     assert links == {"beside": "02_other.html#t", "out": "https://example.org", "He, 2015": "#id7"}
     assert soup.find(id="id7").get_text() == "He 2015."
     assert soup.find(id="id8") is None
+    assert soup.select_one(".verdict").get_text().strip() == "The term."
     assert ".c{color:red}" in soup.style.get_text()
     assert ".d{color:blue}" in soup.style.get_text()
     assert "@import" not in soup.style.get_text()
