@@ -1,6 +1,9 @@
 """Shared by all tests."""
 
 import signal
+import sys
+
+import pytest
 
 # Scripts, no tests: collected for doctests they would set 40 digits in mpmath for the whole session.
 collect_ignore_glob = ["reference/make_*.py"]
@@ -9,3 +12,13 @@ collect_ignore_glob = ["reference/make_*.py"]
 def pytest_configure():
     """Heed Ctrl-C even when started in the background, where a shell has it ignored, children included."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def kept_digits():
+    """Let nobody leave mpmath at more digits, which costs every later test several times what it needs."""
+    yield
+    if "mpmath" in sys.modules:
+        mp = sys.modules["mpmath"].mp
+        left, mp.dps = mp.dps, 15
+        assert left == 15

@@ -15,6 +15,8 @@ import pytest
 
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
 
+from .forked import Server
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 COMMAND = str(Path(sys.executable).with_name("fracrepro"))
@@ -57,6 +59,30 @@ def book(tmp_path_factory):
     result = built.fracrepro("build", "--profile", "quick")
     assert result.returncode == 0, result.stdout + result.stderr
     return built
+
+
+@pytest.fixture(scope="session")
+def kernels():
+    """What starts the kernels of this process; None leaves that to Jupyter."""
+    if sys.platform != "linux":  # elsewhere a fork of what torch has loaded is not safe
+        yield None
+        return
+    server = Server()
+    yield server.launch
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def forked_kernels(request, monkeypatch):
+    """Pages that a test executes by itself run in forked kernels; the book's run in ones of their own."""
+    from jupyter_client.provisioning import local_provisioner
+
+    started = local_provisioner.launch_kernel
+
+    def launch(command, **options):
+        return (request.getfixturevalue("kernels") or started)(command, **options)
+
+    monkeypatch.setattr(local_provisioner, "launch_kernel", launch)
 
 
 @pytest.fixture(scope="module")

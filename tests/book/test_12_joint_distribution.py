@@ -23,8 +23,8 @@ def run(tmp_path, **overrides):
 
 
 @pytest.fixture(scope="module")
-def values(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("page"))
+def values(book):
+    return book.record(NAME)["values"]
 
 
 def test_every_margin_holds_and_every_control_fails(values):

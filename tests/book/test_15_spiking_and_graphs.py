@@ -33,8 +33,8 @@ def silent(width, threshold, depth):
 
 
 @pytest.fixture(scope="module")
-def values(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("page"))
+def values(book):
+    return book.record(NAME)["values"]
 
 
 def test_how_often_spikes_get_lost(values):
