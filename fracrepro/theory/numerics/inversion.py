@@ -34,6 +34,7 @@ _CLOSE, _CLOSE_COST = 0.4, 3.0
 # numerics.md: numerics-line-period
 _PERIOD_ROOM = 1.1
 _UPPER_ROOM = 2.0
+_PROBES = (0.001, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 # numerics.md: numerics-deep-lines
 _FEWEST_BEYOND = 4
 _DEEP_WIDTH = 4
@@ -138,7 +139,17 @@ class ProperLines(Lines):
         gaps = np.abs(self.tilts[further] - tilt)
         bounds = self.stack.sd + (_NEGLIGIBLE + self.exponents[further] - here) / gaps
         room = self.stack.order + tilt if tilt < 0 else _UPPER_ROOM
-        return _PERIOD_ROOM * max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
+        period = max(own, min([_NEGLIGIBLE / room, *bounds.tolist()]))
+        # Many narrow layers make the transform rise so fast towards the pole that its copy is larger.
+        return _PERIOD_ROOM * max(period, self._copy_period(j, room) / _PERIOD_ROOM if tilt < 0 else 0.0)
+
+    def _copy_period(self, j: int, room: float) -> float:
+        """The period by Chernoff's bound for the copy on the side of the pole, on the best of a few lines."""
+        tilt, here = float(self.tilts[j]), float(self.exponents[j])
+        gaps = room * np.array(_PROBES)
+        rise = self.stack.log_real_powers(tilt - gaps) - here
+        saddle = -rise[0] / gaps[0]  # the x whose saddle point the line is, as a slope of the exponent
+        return float(np.nanmin((_NEGLIGIBLE + rise[1:]) / gaps[1:] + saddle))
 
     def _affordable(self, j: int) -> bool:
         """Whether the transform decays within the frequencies that the allowed work reaches."""

@@ -1,0 +1,123 @@
+"""The page on what the order changes: its values against ones computed another way, and what it refuses."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+import fracrepro as fr
+from fracrepro.workflow import notebooks
+from fracrepro.workflow.project import Project
+
+PROJECT = Project(Path(__file__).resolve().parents[2])
+NAME = "18_what_the_order_changes"
+SHAPES = {"8x20": (8, 20), "16x50": (16, 50), "32x50": (32, 50), "32x100": (32, 100)}
+LEAKY = fr.LeakyReLU(0.01)
+
+
+def run(tmp_path, **overrides):
+    [outcome] = notebooks.run(PROJECT, [NAME], profile="quick", overrides=overrides, output=tmp_path)
+    assert outcome.error == ""
+    return outcome.record["values"]
+
+
+def scale(width, depth):
+    """C of order 0 against order 2: square layers by the library, the linear readout by hand."""
+    layer = fr.critical_variance(0.0, width, LEAKY) / fr.critical_variance(2.0, width, LEAKY)
+    readout = 10 * math.exp(-special.digamma(5)) / 2  # log of a chi-squared variable with ten degrees
+    return layer ** ((depth - 1) / 2) * math.sqrt(readout)
+
+
+def test_the_scales_are_those_of_the_variances(book):
+    values = book.record(NAME)["values"]
+    found = [scale(*shape) for shape in SHAPES.values()]
+    assert values["scale_most"] == pytest.approx(max(found), rel=1e-11)
+    assert values["scale_least"] == pytest.approx(min(found), rel=1e-11)
+    assert values["bias_scale"] == pytest.approx(scale(8, 20), rel=1e-11)
+    assert values["bias_bound"] == pytest.approx(20 / scale(8, 20) ** 2, rel=1e-11)
+    # κ of a slope a by hand: (5 - 2a² + 5a⁴)/(1 + a²)².
+    kappa = (5 - 2 * 0.01**2 + 5 * 0.01**4) / (1 + 0.01**2) ** 2
+    layers = scale(32, 50) / math.sqrt(10 * math.exp(-special.digamma(5)) / 2)
+    limit = math.exp(kappa * 2 * 49 / (8 * 32))
+    assert values["limit_wide_gap"] == pytest.approx(100 * (1 - limit / layers), rel=1e-9)
+
+
+def test_the_law_of_order_zero_is_that_of_order_two_moved(book):
+    values = book.record(NAME)["values"]
+    law = fr.LogNormLaw(19, 8, LEAKY, fr.critical_variance(2.0, 8, LEAKY))
+    readout = math.sqrt(10 * math.exp(-special.digamma(5)) / 2)
+    moved = law.cdf(law.ppf(0.25) - math.log(scale(8, 20) / readout))
+    assert values["small_zero_exact"] == pytest.approx(moved, rel=1e-9)
+    chance = stats.binom(values["drawn"], moved)
+    count = round(values["small_zero"] * values["drawn"])
+    assert 0.0005 < chance.cdf(count) < 0.9995
+
+
+def test_each_control_fails_where_its_check_holds(book):
+    values = book.record(NAME)["values"]
+    for check, control, bound in (
+        ("constant_error", "constant_control", 1e-12),
+        ("limit_error", "limit_control", 1e-8),
+        ("steps_error", "steps_control", 1e-10),
+    ):
+        assert values[check] <= bound < values[control]
+    assert values["bias_below"] == pytest.approx((1 - 0.98 * 2) ** 50, rel=1e-4)
+    assert values["bias_above"] == pytest.approx((1 - 1.02 * 2) ** 50, rel=1e-4)
+    assert values["bias_without"] < 2.5 < 4 < values["bias_with"]
+
+
+def rows_of(name):
+    with (PROJECT.recorded / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_rates_that_the_page_names_are_those_of_the_search(book):
+    values = book.record(NAME)["values"]
+    losses = {}
+    for row in rows_of("orders_rates"):
+        if int(row["epoch"]) == 3:
+            loss = float(row["train_loss"] or "nan")
+            key = row["network"], row["scheme"], row["s"], float(row["learning_rate"])
+            losses.setdefault(key, []).append(loss if loss < math.log(10) else math.log(10))
+    means = {key: np.mean(each) for key, each in losses.items()}
+    arms = {key[:3] for key in means}
+    best = {a: min((mean, key[3]) for key, mean in means.items() if key[:3] == a)[1] for a in arms}
+    scaled = [rate for a, rate in best.items() if a[1] == "rescaled"]
+    others = [rate for a, rate in best.items() if a[1] != "rescaled"]
+    assert (values["search_scaled_least"], values["search_scaled_most"]) == (min(scaled), max(scaled))
+    assert (values["search_unscaled_least"], values["search_unscaled_most"]) == (min(others), max(others))
+    beyond = [
+        mean
+        for (network, scheme, _, rate), mean in means.items()
+        if scheme == "rescaled" and rate > 20 / scale(*SHAPES[network]) ** 2
+    ]
+    assert values["search_beyond"] == len(beyond)
+    assert values["search_beyond_least"] == pytest.approx(min(beyond), rel=1e-12)
+
+
+def test_the_exercise_is_solved(book):
+    values = book.record(NAME)["values"]
+    layer = math.sqrt(fr.critical_variance(0.0, 16, LEAKY) / fr.critical_variance(2.0, 16, LEAKY))
+    n = values["exercise_layers"]
+    assert layer ** (n - 1) < 100 <= layer**n
+
+
+@pytest.mark.parametrize("corner", [{"width": "4", "depth": "3"}, {"width": "64", "depth": "100"}])
+def test_the_corners(corner, tmp_path):
+    values = run(tmp_path, **corner, networks="1000", steps="5")
+    width, depth = int(corner["width"]), int(corner["depth"])
+    law = fr.LogNormLaw(depth - 1, width, LEAKY, fr.critical_variance(2.0, width, LEAKY))
+    readout = math.sqrt(10 * math.exp(-special.digamma(5)) / 2)
+    moved = law.cdf(law.ppf(0.25) - math.log(scale(width, depth) / readout))
+    assert values["small_zero_exact"] == pytest.approx(moved, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": "3"}, {"depth": "101"}, {"networks": "10"}, {"steps": "0"}, {"seed": "-1"}]
+)
+def test_a_value_out_of_range_is_refused(wrong, tmp_path):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        run(tmp_path, **wrong)
