@@ -40,7 +40,7 @@ def content(project):
     works = {
         "title": book.title,
         "authors": [{"name": f"{given} {family}".strip()} for family, given in book.authors],
-        "reference": f"reproduces {paper.title} ({paper.facts['note']})",
+        "reference": f"reproduces {paper.title} (arXiv:{paper.facts['eprint']})",
     }
     entries = [{"file": name, "comment": comment} for name, comment in manifest(project)]
     fields = {"version": SPECIFICATION, "paper": works, "manifest": entries}

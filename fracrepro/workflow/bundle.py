@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
+from fracrepro.workflow.bundled import CARRIED, bundled
 
 __all__ = ["copy_notebooks"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_CARRIED = "_project"  # the folder in the package that setup.py fills when it builds a wheel
 
 
 def copy_notebooks(folder: Path) -> list[Path]:
@@ -49,12 +48,9 @@ def sources(package: Path = _PACKAGE) -> tuple[Path, list[Path]]:
     Raises:
         ArgumentError: when there are none.
     """
-    carried, checkout = package / _CARRIED, package.parent
+    carried, checkout = package / CARRIED, package.parent
     if carried.is_dir():
         return carried, sorted(path.relative_to(carried) for path in carried.rglob("*") if path.is_file())
-    description = checkout / "pyproject.toml"
-    if not description.is_file():
+    if not (checkout / ".gitignore").is_file():
         raise ArgumentError(f"{carried}: no such folder: the package was installed without its notebooks")
-    patterns = tomllib.loads(description.read_text())["tool"]["fracrepro"]["bundle"]
-    found = {path.relative_to(checkout) for pattern in patterns for path in checkout.glob(pattern)}
-    return checkout, sorted(name for name in found if (checkout / name).is_file())
+    return checkout, bundled(checkout)

@@ -74,7 +74,8 @@ def paper(project: Project) -> Work:
         "series": _SERIES,
         "volume": str(entry["volume"]),
         "pages": f"{entry['start']}--{entry['end']}",
-        "note": ", ".join(identifier["value"] for identifier in entry["identifiers"]),
+        "eprint": entry["identifiers"][0]["value"].removeprefix("arXiv:"),
+        "url": entry["url"],
     }
     authors = _authors(entry)
     first = unicodedata.normalize("NFKD", authors[0][0]).encode("ascii", "ignore").decode().lower()

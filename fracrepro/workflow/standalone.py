@@ -45,6 +45,7 @@ _KEPT_SCRIPTS = ("togglebutton.js",)  # opens and closes solutions and proofs
 _KEPT_BODIES = ("toggle", "window.MathJax")  # the settings of the two
 _NO_STYLES = ("copybutton", "sphinx-thebe")
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}")
+_IMPORT = re.compile(r"@import\s+(?:url\()?\s*[\"']?(?P<name>[^\"');]+)[\"']?\s*\)?[^;]*;")
 _ADDRESS = re.compile(r"url\((?!\s*[\"']?(?:data:|#))[^)]*\)")
 _MATHJAX = "tex-svg.js"  # the only one that needs no files of fonts beside it
 _THEME = (
@@ -192,7 +193,7 @@ class Page:
         for link in soup.find_all("link", rel="stylesheet"):
             path = self._local(str(link["href"]))
             if path is not None and path.is_file() and not path.name.startswith(_NO_STYLES):
-                texts.append(_ADDRESS.sub("none", _FONT.sub("", path.read_text())))
+                texts.append(_ADDRESS.sub("none", _FONT.sub("", _with_imports(path))))
         return "\n".join(texts).replace("</style", "<\\/style")
 
     def _scripts(self, soup: BeautifulSoup) -> list[str]:
@@ -242,11 +243,21 @@ class Page:
         for link in article.find_all("a", href=True):
             path = self._local(str(link["href"]))
             if path is not None and path.name not in beside:
-                if link.find_parent(class_="verdict"):
-                    link.decompose()  # "test and margin in the ledger"
+                if path.name == "claims.html" and link.find_parent(class_="verdict"):
+                    link.decompose()  # "test and margin in the ledger"; all others are words of a sentence
                     continue
                 link.name = "span"
                 del link["href"]
+
+
+def _with_imports(path: Path) -> str:
+    """A style sheet with those that it imports in their places; one that is missing is left out."""
+
+    def content(found: re.Match[str]) -> str:
+        imported = path.parent / urlsplit(found["name"]).path
+        return _with_imports(imported) if imported.is_file() else ""
+
+    return _IMPORT.sub(content, path.read_text())
 
 
 def _mathjax() -> Path:

@@ -64,20 +64,17 @@ def test_the_blocks_have_the_law_by_an_integral_of_their_mean():
     nodes, weights = special.roots_hermitenorm(24)
     weights = weights / weights.sum()
     sigma = math.sqrt(1.3 / 2)
-    grid = np.stack(np.meshgrid(nodes, nodes, nodes, nodes, indexing="ij"), -1).reshape(-1, 2, 2)
-    mass = np.prod(np.stack(np.meshgrid(*[weights] * 4, indexing="ij"), -1), axis=-1).ravel()
-    # First layer at x = e_1: its first column alone matters, and of it the output.
-    first = sigma * np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 2)
-    first_mass = np.outer(weights, weights).ravel()
+    rows = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 2)
+    mass = np.outer(weights, weights).ravel()
     means = np.zeros(2)
-    for z, m in zip(first, first_mass, strict=True):
+    # First layer at x = e_1: its first column alone matters, and of it the output.
+    for z, m in zip(sigma * rows, mass, strict=True):
         x = np.maximum(z, 0)
-        h = sigma * grid @ x
-        up = (h > 0) * 1.0
+        # The rows of the second layer have one law, and squared norms are sums over them: twice the mean.
+        up = (sigma * rows @ x > 0) * 1.0
         # The read-out v has variance 1/2: E over v of squared norms of the gradients at z_2 and z_1.
-        at_second = up.sum(1) / 2
-        columns = sigma * grid * (z > 0)
-        at_first = 0.5 * ((up[:, :, None] * columns) ** 2).sum((1, 2))
+        at_second = 2 * up / 2
+        at_first = 2 * 0.5 * ((up[:, None] * sigma * rows * (z > 0)) ** 2).sum(1)
         means += m * np.array([mass @ at_first, (x @ x) * (mass @ at_second)])
     # Kinks at zero cost the quadrature digits, but not these; another variance would be seen.
     assert means == pytest.approx([0.5 * 1.3 / 2] * 2, rel=0.03)

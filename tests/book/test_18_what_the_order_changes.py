@@ -98,6 +98,42 @@ def test_the_rates_that_the_page_names_are_those_of_the_search(book):
     assert values["search_beyond_least"] == pytest.approx(min(beyond), rel=1e-12)
 
 
+def finals(network, scheme, s):
+    """Test accuracy after the last epoch, by seed; a run that diverged counts as a guess."""
+    found = {}
+    for row in rows_of("orders"):
+        if (row["network"], row["scheme"], float(row["s"]), int(row["epoch"])) == (network, scheme, s, 6):
+            losses = [float(row[name] or "nan") for name in ("train_loss", "test_loss")]
+            found[int(row["seed"])] = float(row["test_accuracy"]) if np.isfinite(losses).all() else 0.1
+    return [found[seed] for seed in range(200, 280)]
+
+
+def test_the_verdicts_are_those_of_the_record(book):
+    """Holm's rule over 36 pairs of hypotheses is the package's; the differences come from the rows here."""
+    values = book.record(NAME)["values"]
+    pairs = {
+        "zero": (("fractional", 0.0), ("fractional", 2.0)),
+        "one": (("fractional", 1.0), ("fractional", 2.0)),
+        "scaled": (("rescaled", 2.0), ("fractional", 0.0)),
+    }
+    for short, (first, second) in pairs.items():
+        gaps = [np.subtract(finals(network, *first), finals(network, *second)).mean() for network in SHAPES]
+        assert values[f"accuracy_{short}_least"] == pytest.approx(min(gaps), abs=1e-12)
+        assert values[f"accuracy_{short}_most"] == pytest.approx(max(gaps), abs=1e-12)
+        shares = [
+            np.mean(np.array(finals(network, *first)) >= 0.2)
+            - np.mean(np.array(finals(network, *second)) >= 0.2)
+            for network in SHAPES
+        ]
+        assert values[f"share_{short}_least"] == pytest.approx(min(shares), abs=1e-12)
+        assert values[f"share_{short}_most"] == pytest.approx(max(shares), abs=1e-12)
+    kinds = ("better", "worse", "equivalent", "unknown")
+    assert sum(values[f"{kind}_all"] for kind in kinds) == values["comparisons"] == 36
+    for word in ("share", "epochs", "accuracy"):
+        for short in pairs:
+            assert sum(values[f"{word}_{short}_{kind}"] for kind in kinds) == 4
+
+
 def test_the_exercise_is_solved(book):
     values = book.record(NAME)["values"]
     layer = math.sqrt(fr.critical_variance(0.0, 16, LEAKY) / fr.critical_variance(2.0, 16, LEAKY))

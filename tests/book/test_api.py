@@ -38,6 +38,7 @@ INTERNAL = {
     "fracrepro.nn.training.streams": "how a seed makes streams",
     "fracrepro.files": "how files are written",
     "fracrepro.workflow.bundle": "behind `fracrepro copy-notebooks`",
+    "fracrepro.workflow.bundled": "what setup.py puts into a wheel",
     "fracrepro.workflow.choices": "behind the command line",
     "fracrepro.workflow.citation": "behind `fracrepro build`",
     "fracrepro.workflow.citing": "citations in the book",

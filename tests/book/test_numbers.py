@@ -18,6 +18,7 @@ QUOTED = re.compile(r"\{glue:text\}`(?:executed/(?P<page>\w+)\.ipynb::)?(?P<name
 NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?:e[-+]?\d+)?(?!\w)|(?<![\w.])\d+(?= ?%)")
 NOT_PROSE = (
     re.compile(r"```(?:bash|bibtex|python)\n.*?```", re.DOTALL),
+    re.compile(r"\barXiv[:.]\d{4}\.\d{5}|\barxiv\.org/\S+", re.IGNORECASE),  # the number of a paper
     re.compile(r"\{[a-z:]+\}`[^`]*`"),  # roles, glued numbers among them
     re.compile(r"`[^`]*`"),
     re.compile(r"\$\$.*?\$\$", re.DOTALL),

@@ -163,6 +163,7 @@ RECORDS = {
         ("09_mnist", r"(record|late|sweep)_"),
         ("10_cifar10", r"mnist_"),
         ("17_related_theory", r"runs_"),
+        ("18_what_the_order_changes", r"(share|epochs|accuracy|search)_"),
     ],
     "CIFAR-10": [("10_cifar10", r"(record|late|curve)_"), ("17_related_theory", r"runs_")],
 }

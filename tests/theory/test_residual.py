@@ -1,6 +1,9 @@
 """A residual block with a live branch: Kummer's function over a density, closed forms, full blocks."""
 
+import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,26 +21,55 @@ def variances(width, hidden):
     return 2 / width, 1 / hidden
 
 
-@pytest.mark.parametrize(("d", "h", "alpha", "skip"), SHAPES)
-@pytest.mark.parametrize("activation", [ACTIVATIONS[j] for j in (1, 2, 4)], ids=repr)
-def test_moments_are_those_of_kummers_function(activation, d, h, alpha, skip):
+ROWS = json.loads((Path(__file__).parents[1] / "reference" / "residual.json").read_text(encoding="utf-8"))
+NAMED = {repr(activation): activation for activation in ACTIVATIONS}
+CASES = [
+    pytest.param(NAMED[name], *shape, [(row["s"], row["moment"]) for row in rows], id=f"{name}-{shape}")
+    for (name, shape), rows in itertools.groupby(
+        (row for row in ROWS if "moment" in row), lambda row: (row["activation"], row["shape"])
+    )
+]
+LOGS = [
+    pytest.param(
+        NAMED[row["activation"]], *row["shape"], row["log_moments"], id=f"{row['activation']}-{row['shape']}"
+    )
+    for row in ROWS
+    if "log_moments" in row
+]
+
+
+@pytest.mark.parametrize(("activation", "d", "h", "alpha", "skip", "rows"), CASES)
+def test_moments_are_those_of_kummers_function(activation, d, h, alpha, skip, rows):
     block = fr.ResidualBlock(d, h, activation, alpha, variances(d, h), skip)
     other = fr.ResidualBlock(d, h, activation, alpha * (1 + 1e-6), variances(d, h), skip)
-    for s in (-0.6, 0.5, 1.0, 1.9, 3.3, 4.0, 6.0, 7.5):
-        expected = float(blocks.moment(s, d, h, activation, alpha, variances(d, h), skip))
+    assert len(rows) == 8
+    for s, value in rows:
+        expected = float(value)
         assert block.moment(s) == pytest.approx(expected, rel=1e-12, abs=0)
         # Negative control: α off by 1e-6.  A branch of 1e-3 changes the moment by 1e-6 of 1e-6 only.
         if alpha > 0.1:
             assert other.moment(s) != pytest.approx(expected, rel=1e-10, abs=0)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS[1:3], ids=repr)
-def test_log_moments_are_derivatives_of_the_moments(activation):
-    for d, h, alpha, skip in SHAPES[::2]:
-        mean, variance = blocks.log_moments(d, h, activation, alpha, variances(d, h), skip)
-        found = fr.ResidualBlock(d, h, activation, alpha, variances(d, h), skip).log_moments()
-        assert found[0] == pytest.approx(float(mean), rel=1e-11)
-        assert found[1] == pytest.approx(float(variance), rel=1e-11)
+@pytest.mark.parametrize(("activation", "d", "h", "alpha", "skip", "expected"), LOGS)
+def test_log_moments_are_derivatives_of_the_moments(activation, d, h, alpha, skip, expected):
+    found = fr.ResidualBlock(d, h, activation, alpha, variances(d, h), skip).log_moments()
+    assert found == pytest.approx([float(value) for value in expected], rel=1e-11)
+
+
+def test_the_references_are_those_of_the_oracle():
+    """The cheapest of each kind, computed again; the others need a minute."""
+    assert (len(CASES), len(LOGS)) == (12, 4)
+    for name in ("ReLU()-[2, 1, 0.001, 1.0]", "LeakyReLU(negative_slope=0.3)-[6, 2, 20.0, 0.5]"):
+        [(activation, d, h, alpha, skip, stored)] = [case.values for case in CASES if case.id == name]
+        for s, value in stored:
+            again = blocks.moment(s, d, h, activation, alpha, variances(d, h), skip)
+            assert float(again) == pytest.approx(float(value), rel=1e-14, abs=0)
+    # With 17 digits the differences over steps of 1e-4 lose 4 and 8 of them.
+    [(activation, d, h, alpha, skip, stored)] = [case.values for case in LOGS if case.id == name]
+    again = blocks.log_moments(d, h, activation, alpha, variances(d, h), skip, dps=17)
+    assert float(again[0]) == pytest.approx(float(stored[0]), rel=1e-11)
+    assert float(again[1]) == pytest.approx(float(stored[1]), rel=1e-7)
 
 
 def test_the_mean_of_the_log_in_four_dimensions_has_a_closed_form():
@@ -252,10 +284,10 @@ def test_draws_of_a_tiny_branch_keep_their_digits():
 
 
 def test_known_numbers():
-    """Width 12, 20 neurons, α = 1/2: recomputed here; α = 1/√L: E r_L² = (1 + 1/L)^L."""
+    """Width 12, 20 neurons, α = 1/2: its exponent is in the table; α = 1/√L: E r_L² = (1 + 1/L)^L."""
     block = fr.ResidualBlock(12, 20, fr.ReLU(), 0.5, (2 / 12, 1 / 20))
     assert block.moment(2) == pytest.approx(1.25, rel=1e-15)
-    mean = blocks.log_moments(12, 20, fr.ReLU(), 0.5, (2 / 12, 1 / 20))[0]
+    [mean] = [row["mean"] for row in ROWS if "mean" in row]
     assert block.lyapunov_exponent() == pytest.approx(float(mean), rel=1e-11)
     for depth in (10, 100, 1000):
         step = fr.ResidualBlock(12, 20, fr.ReLU(), depth**-0.5, (2 / 12, 1 / 20))

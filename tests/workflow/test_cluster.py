@@ -92,7 +92,8 @@ def test_the_doctor_lists_each_worker(cluster):
     assert "all have this code" in report[-1]
 
 
-def test_nobody_at_the_address_is_one_line():
+def test_nobody_at_the_address_is_one_line(monkeypatch):
+    monkeypatch.setattr(clusters, "CONNECT_TIMEOUT", 1.0)  # it tries for that long, and nobody comes
     for address in ("tcp://127.0.0.1:9", "nonsense", "tls://127.0.0.1:9"):
         with pytest.raises(ArgumentError, match="no Dask scheduler answers there") as raised:
             Engine(scheduler=address, progress=False).map(abs, [1])

@@ -15,7 +15,7 @@ from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
 from .conftest import code, notebook
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "07_dropout"  # one of the cheapest
+PAGE = "02_drawing"
 TOY = notebook(
     code("width: int = 8  # neurons, in [1, 64]", "parameters"),
     code(
@@ -26,6 +26,18 @@ TOY = notebook(
         compute()
         from fracrepro.workflow import report
         report(width=width)
+        """
+    ),
+)
+DRAWING = notebook(
+    code("width: int = 8  # neurons, in [1, 64]", "parameters"),
+    code(
+        """
+        import fracrepro as fr
+        from fracrepro.figures.style import use_style
+        from fracrepro.workflow import report
+        use_style()
+        report(variance=fr.critical_variance(1.0, width, fr.ReLU()))
         """
     ),
 )
@@ -98,7 +110,7 @@ def test_a_kernel_with_the_package_of_another_folder_is_refused(tmp_path):
 
 
 class Copy:
-    """A copy of the package, and a project with a toy notebook and one page of the book."""
+    """A copy of the package, and a project with two notebooks, of which one draws."""
 
     def __init__(self, root):
         self.root = root
@@ -106,8 +118,8 @@ class Copy:
         folder = root / "project" / "notebooks"
         folder.mkdir(parents=True)
         (folder / "01_toy.ipynb").write_text(TOY)
-        shutil.copy(ROOT / "notebooks" / f"{PAGE}.ipynb", folder)
-        (folder / "profiles.yml").write_text(f"quick:\n  {PAGE}: {{networks: 1000, depth: 3}}\n")
+        (folder / f"{PAGE}.ipynb").write_text(DRAWING)
+        (folder / "profiles.yml").write_text("quick: {}\n")
         self.environment = os.environ | {
             "PYTHONPATH": str(root),
             ENVIRONMENT_VARIABLE: str(root / "project"),
@@ -169,4 +181,6 @@ def test_only_a_used_module_makes_a_page_stale(copy):
     assert copy.current() == ["01_toy"]
     assert copy.run() == ["01_toy: unchanged", f"{PAGE}: executed"]
     copy.comment("stats/means.py")  # imported inside a function
+    assert copy.current() == [PAGE]
+    copy.comment("theory/layer.py")
     assert copy.current() == []

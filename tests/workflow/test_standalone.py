@@ -52,7 +52,11 @@ PAGE = """<html><head><title>A page</title>
 <link rel="stylesheet" href="../../_static/a.css"/><script src="../../_static/big.js"></script></head>
 <body><article class="bd-article"><h1>A page</h1><img src="../../_images/x.png" alt="x"/>
 <a href="../claims.html#c">elsewhere</a> <a href="02_other.html#t">beside</a> <a href="https://example.org">out</a>
-<a href="../bibliography.html#id7">He, 2015</a></article></body></html>"""
+<a href="../bibliography.html#id7">He, 2015</a>
+<div class="verdict">The <a href="../glossary.html#t">term</a>. <a href="../claims.html#c">Ledger</a></div>
+</article></body></html>"""
+STYLE = """@import "basic.css?v=1"; @import url('gone.css');
+@font-face{src:url(f.woff)} .a{background:url(b.png)} .c{color:red}"""
 LISTING = (
     """<div class="citation" id="id7"><p>He 2015.</p></div><div class="citation" id="id8">Not cited.</div>"""
 )
@@ -63,7 +67,8 @@ def built(tmp_path):
     files = {
         "book/executed/01_page.html": PAGE,
         "book/bibliography.html": LISTING,
-        "_static/a.css": "@font-face{src:url(f.woff)} .a{background:url(b.png)} .c{color:red}",
+        "_static/basic.css": ".d{color:blue}",
+        "_static/a.css": STYLE,
         "_static/big.js": "fetch('everything')",
     }
     for name, text in files.items():
@@ -87,7 +92,10 @@ def test_a_page_becomes_one_file(built):
     assert links == {"beside": "02_other.html#t", "out": "https://example.org", "He, 2015": "#id7"}
     assert soup.find(id="id7").get_text() == "He 2015."
     assert soup.find(id="id8") is None
+    assert soup.select_one(".verdict").get_text().strip() == "The term."
     assert ".c{color:red}" in soup.style.get_text()
+    assert ".d{color:blue}" in soup.style.get_text()
+    assert "@import" not in soup.style.get_text()
     assert "woff" not in soup.style.get_text()
     assert "b.png" not in soup.style.get_text()
     assert "everything" not in str(soup)
