@@ -20,9 +20,10 @@ _BOOK = (
     "psutil",
     "sphinx",
     "docutils",
+    "bs4",
 )
 EXTRAS = dict.fromkeys(_NN, "nn") | dict.fromkeys(_BOOK, "book")
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "bs4": "beautifulsoup4"}
 DISTRIBUTIONS |= dict.fromkeys(("sphinx", "docutils", "myst_nb"), "jupyter-book")
 
 

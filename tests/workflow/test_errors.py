@@ -30,6 +30,7 @@ CORE = {"numpy", "scipy", "click"}
 BARE = {
     "build": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "claims": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
+    "copy-notebooks": ([], "Usage: main copy-notebooks [OPTIONS] FOLDER"),  # with one it would copy
     "critical": (["--width", "64", "--s", "1"], ""),
     "data": (["status"], ""),
     "diagnose": (["x.py:f"], "error: torch is not installed: pip install 'fracrepro[nn]'"),

@@ -73,7 +73,8 @@ def test_the_book_builds_with_it_and_its_claim_stands(tmp_path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "profiles.yml").write_text("quick: {}\nbook: {}\npaper: {}\n")
     (tmp_path / "book").mkdir()
-    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    for folder in ("_static", "_templates"):
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
     for name in ("claims.md", "references.bib"):
         shutil.copy(ROOT / "book" / name, tmp_path / "book")
     (tmp_path / "book" / "index.md").write_text("# A small book\n\nOne page.\n")

@@ -63,6 +63,7 @@ def test_environment_line_names_the_versions_in_use():
 
 # Imported, but of no influence on a number of a page.
 WITHOUT_NUMBERS = {
+    "bs4": "takes finished pages apart",
     "IPython": "displays; the kernel's version is recorded with ipykernel",
     "click": "reads the command line; the record keeps the parameters that it read",
     "dask": "hands whole notebooks to workers, whose package must be the same",
