@@ -7,6 +7,7 @@ Addresses appear only where the site's is known: from ``html_baseurl``, else fro
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +114,10 @@ def add_tags(app: Sphinx, pagename: str, template: str, context: dict[str, Any],
 
 
 def _plain(title: str) -> str:
-    """A title of Sphinx without its markup."""
+    """A title of Sphinx without its markup, and without the number of the chapter."""
     from bs4 import BeautifulSoup
 
-    return BeautifulSoup(title, "html.parser").get_text()
+    return re.sub(r"^\d+\.\s+", "", BeautifulSoup(title, "html.parser").get_text())
 
 
 def tags(project: Project, pagename: str, title: str, address: str, root: str) -> list[str]:

@@ -4,6 +4,7 @@ import functools
 import importlib.resources
 import itertools
 import json
+import re
 
 import pytest
 from bs4 import BeautifulSoup
@@ -191,7 +192,7 @@ def test_the_search_shows_theorems_and_words_before_text_and_code(reader, query)
     assert query.lower() in titles[0]
     if query == "tail index":
         assert links[0][1].endswith("book/executed/04_heavy_tailed_limit.html#thm-tail-index")
-    assert "\\" not in text, "no raw TeX"
+    assert re.findall(r"\\[A-Za-z]+", text) == [], "no raw TeX"  # a line of a shell may end with a backslash
     assert reader.trouble == []
 
 

@@ -10,7 +10,7 @@ from fracrepro.nn.experiments.trials import Trial, Trials
 from fracrepro.nn.training.families import Residual
 from fracrepro.nn.training.network import Network, NetworkDescription
 
-__all__ = ["BLOCKS", "BLOCKS_RATES", "GRID"]
+__all__ = ["BLOCKS", "BLOCKS_RATES", "GRID", "block_trials"]
 
 #: The learning rates among which each scheme's is chosen.
 #: A first search from 0.001 to 0.3 left Fixup's best at its upper end, and Kaiming's with 24 blocks nowhere.
@@ -30,8 +30,16 @@ def _networks(blocks: int) -> dict[str, NetworkDescription]:
     return dict.fromkeys(_SCHEMES, residual) | {_PLAIN: plain}
 
 
-def _experiment(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
-    """All arms at all depths, with a rate for each arm and depth."""
+def block_trials(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
+    """Return all arms at all depths, each at a rate of its own.
+
+    Args:
+        name: of the experiment.
+        rates: for each arm, learning rates, one a depth.
+
+    Raises:
+        ArgumentError: for a rate out of its range.
+    """
     trials = [
         Trial(blocks, arm, network, schemes.make(arm.partition(" ")[0]), rates[arm][k])
         for k, blocks in enumerate(BLOCKS)
@@ -52,6 +60,6 @@ def _experiment(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
 
 #: The search for the rates, at seeds that are used for nothing else.
 #: The rule is that of :func:`fracrepro.stats.rates.best_rates`, for the training loss after the last epoch.
-BLOCKS_RATES = _experiment("blocks", dict.fromkeys((*_SCHEMES, _PLAIN), (GRID[0],) * len(BLOCKS))).over_rates(
-    GRID, name="blocks_rates", seeds=tuple(range(100, 104)), epochs=1
-)
+BLOCKS_RATES = block_trials(
+    "blocks", dict.fromkeys((*_SCHEMES, _PLAIN), (GRID[0],) * len(BLOCKS))
+).over_rates(GRID, name="blocks_rates", seeds=tuple(range(100, 104)), epochs=1)

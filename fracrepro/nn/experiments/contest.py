@@ -11,7 +11,7 @@ from fracrepro.nn.experiments.trials import Trial, Trials
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import Network
 
-__all__ = ["CONTEST_RATES", "DEPTHS", "GRID"]
+__all__ = ["CONTEST_RATES", "DEPTHS", "GRID", "contest_trials"]
 
 #: The learning rates among which each scheme's is chosen.
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -45,8 +45,16 @@ _OWN: tuple[tuple[str, Scheme], ...] = (
 )
 
 
-def _experiment(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
-    """All arms at all depths, with a rate for each arm and depth."""
+def contest_trials(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
+    """Return all arms at all depths, each at a rate of its own.
+
+    Args:
+        name: of the experiment.
+        rates: for each arm, learning rates, one a depth.
+
+    Raises:
+        ArgumentError: for a rate out of its range.
+    """
     trials = []
     for k, depth in enumerate(DEPTHS):
         own = Network(MNIST.network.image_shape, depth=depth, readout="linear", start_bias="zero")
@@ -59,6 +67,6 @@ def _experiment(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
 
 #: The search for the rates, at seeds that are used for nothing else.
 #: The rule is that of :func:`fracrepro.stats.rates.best_rates`, for the training loss after the last epoch.
-CONTEST_RATES = _experiment(
+CONTEST_RATES = contest_trials(
     "contest", dict.fromkeys([arm for arm, _ in (*_ALIKE, *_OWN)], (GRID[0],) * len(DEPTHS))
 ).over_rates(GRID, name="contest_rates", seeds=tuple(range(100, 103)), epochs=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.experiments.trials import Trial, Trials
@@ -10,7 +10,7 @@ from fracrepro.nn.schemes.fractional import Fractional
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.rescaling import Rescaling
 
-__all__ = ["GRID", "ORDERS", "ORDERS_RATES"]
+__all__ = ["GRID", "ORDERS", "ORDERS_RATES", "order_trials"]
 
 #: The learning rates among which each scheme's is chosen.
 #: A first search from 0.003 to 0.3 found every run dead from 0.1 on, and the lowest rate best for most arms.
@@ -26,8 +26,17 @@ _RATES = {
 }
 
 
-def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
-    """The orders, and order 2 with the output of order 0: the same start but for one factor of the output."""
+def order_trials(width: int, depth: int, rates: Sequence[float]) -> list[Trial]:
+    """Return the orders 0, 1 and 2 in one network, and order 2 with the output scale of order 0.
+
+    Args:
+        width: of the hidden layers, at least 1.
+        depth: number of layers, at least 1.
+        rates: learning rates, one for each of the four.
+
+    Raises:
+        ArgumentError: outside these ranges.
+    """
     network = Network(
         MNIST.network.image_shape, depth=depth, width=width, readout="linear", start_bias="zero"
     )
@@ -49,7 +58,7 @@ def _trials(width: int, depth: int, rates: tuple[float, ...]) -> list[Trial]:
 
 
 def _experiment(name: str, rates: Mapping[tuple[int, int], tuple[float, ...]]) -> Trials:
-    trials = [trial for shape in _SHAPES for trial in _trials(*shape, rates[shape])]
+    trials = [trial for shape in _SHAPES for trial in order_trials(*shape, rates[shape])]
     base = MNIST.replace(name=name, seeds=tuple(range(200, 280)), epochs=6)
     return Trials(base, "network", tuple(trials))
 
