@@ -317,8 +317,9 @@ def test_the_recipe_for_one_machine_works_as_it_is_printed(project, tmp_path):
 
 def test_the_recipe_for_slurm_submits_workers_that_work(tasks, tmp_path, monkeypatch):
     """A queue that runs a job right here takes the place of Slurm's."""
+    job = tmp_path / "job"  # a copy, because the script is deleted as soon as the command returns
     (tmp_path / "sbatch").write_text(
-        f"#!/bin/sh\ncp $1 {tmp_path}/job\nsh $1 > {tmp_path}/log 2>&1 &\necho Submitted batch job $!\n"
+        f"#!/bin/sh\ncp $1 {job}\nsh {job} > {tmp_path}/log 2>&1 &\necho Submitted batch job $!\n"
     )
     (tmp_path / "scancel").write_text("#!/bin/sh\nkill $@ || true\n")
     for program in ("sbatch", "scancel"):
