@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fracrepro.arguments import choice, distinct
 from fracrepro.errors import ArgumentError
-from fracrepro.nn import data
-from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.protocol import MNIST, Protocol, accuracies
+from fracrepro.nn.experiments.several import SeveralProtocols
 from fracrepro.nn.schemes import make
-from fracrepro.nn.training.pieces import Piece, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +25,7 @@ _OF_THE_NETWORK = AXES[:3]
 
 
 @dataclass(frozen=True)
-class Sweep(Experiment):
+class Sweep(SeveralProtocols):
     """A protocol and the values that some of its settings take, in every combination.
 
     Seeds are paired within a cell as in the protocol; across cells of one shape the draws are the same too.
@@ -91,45 +86,12 @@ class Sweep(Experiment):
         changed = dataclasses.replace(self.protocol.network, **network)
         return self.protocol.replace(network=changed, **training)
 
-    def run(
-        self,
-        dataset: Dataset | None = None,
-        *,
-        device: str = "auto",
-        checkpoint: str | os.PathLike[str] | None = None,
-        interval: float = 300.0,
-        progress: bool | None = None,
-    ) -> pd.DataFrame:
-        """Train every cell, one after the other, and return the figures of every epoch.
+    def parts(self) -> list[tuple[str, Protocol]]:
+        """Return the protocol of each cell, named by the values of the axes."""
+        return [(_label(cell), protocol) for cell, protocol in self.cells()]
 
-        Args:
-            dataset: as in :meth:`.base.Experiment.run`, as are `device`, `interval` and `progress`.
-            checkpoint: a folder; each cell keeps its checkpoints in a folder of its own there.
-
-        Returns:
-            The rows of :func:`fracrepro.nn.training.train`, with one column per axis after `experiment`.
-        """
-        dataset = data.load(self.dataset) if dataset is None else dataset
-        tables = []
-        for cell, protocol in self.cells():
-            folder = None if checkpoint is None else Path(checkpoint) / _label(cell)
-            tables.append(
-                protocol.run(dataset, device=device, checkpoint=folder, interval=interval, progress=progress)
-            )
-        return self._table(tables)
-
-    def pieces(self, device: str) -> list[Piece]:
-        """Return the lanes of every cell."""
-        cells = [(_label(cell), protocol) for cell, protocol in self.cells()]
-        return [piece for label, protocol in cells for piece in pieces(protocol, device, label, label)]
-
-    def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
-        """Return what :meth:`run` does, from the checkpoints of every cell."""
-        cells = [(checkpoint / _label(cell), protocol) for cell, protocol in self.cells()]
-        return self._table([protocol.collect(dataset, folder, device) for folder, protocol in cells])
-
-    def _table(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        """The tables of the cells as one, with a column for each axis."""
+    def table(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return the tables of the cells as one, with a column for each axis."""
         import pandas as pd
 
         for (cell, _), table in zip(self.cells(), tables, strict=True):

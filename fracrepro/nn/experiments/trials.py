@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fracrepro.arguments import distinct
 from fracrepro.errors import ArgumentError
-from fracrepro.nn import data
-from fracrepro.nn.data.base import Dataset
-from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.protocol import Protocol, accuracies
+from fracrepro.nn.experiments.several import SeveralProtocols
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import NetworkDescription
-from fracrepro.nn.training.pieces import Piece, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +59,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Trials(Experiment):
+class Trials(SeveralProtocols):
     """Several schemes in several networks; runs at one seed are paired within a cell, as in a protocol.
 
     Args:
@@ -128,53 +123,12 @@ class Trials(Experiment):
         first, starts = group[0], tuple(each.scheme for each in group)
         return self.base.replace(network=first.network, schemes=starts, learning_rate=first.learning_rate)
 
-    def run(
-        self,
-        dataset: Dataset | None = None,
-        *,
-        device: str = "auto",
-        checkpoint: str | os.PathLike[str] | None = None,
-        interval: float = 300.0,
-        progress: bool | None = None,
-    ) -> pd.DataFrame:
-        """Train all trials, one protocol after the other, and return the figures of every epoch.
+    def parts(self) -> list[tuple[str, Protocol]]:
+        """Return what trains together, named by its first trial."""
+        return [(group[0].label, protocol) for group, protocol in self.protocols()]
 
-        Args:
-            dataset: as in :meth:`.base.Experiment.run`, as are `device`, `interval` and `progress`.
-            checkpoint: a folder; each protocol keeps its checkpoints in a folder of its own there.
-
-        Returns:
-            The rows of :func:`fracrepro.nn.training.train`, with the cell and `learning_rate` after
-            `experiment`, and the arm as `scheme`.
-        """
-        dataset = data.load(self.dataset) if dataset is None else dataset
-        tables = []
-        for group, protocol in self.protocols():
-            folder = None if checkpoint is None else Path(checkpoint) / group[0].label
-            tables.append(
-                protocol.run(dataset, device=device, checkpoint=folder, interval=interval, progress=progress)
-            )
-        return self._table(tables)
-
-    def pieces(self, device: str) -> list[Piece]:
-        """Return the lanes of all trials."""
-        return [
-            piece
-            for group, protocol in self.protocols()
-            for piece in pieces(protocol, device, group[0].label, group[0].label)
-        ]
-
-    def collect(self, dataset: Dataset, checkpoint: Path, device: str) -> pd.DataFrame:
-        """Return what :meth:`run` does, from the checkpoints of all trials."""
-        return self._table(
-            [
-                protocol.collect(dataset, checkpoint / group[0].label, device)
-                for group, protocol in self.protocols()
-            ]
-        )
-
-    def _table(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        """The tables of the trials as one."""
+    def table(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Return the rows of the trials in their order, with cell, rate, and the arm as ``scheme``."""
         import pandas as pd
 
         found: dict[Trial, pd.DataFrame] = {}
