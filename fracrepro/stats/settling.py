@@ -25,9 +25,9 @@ def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8)
     r"""Return for every comparison of a plan how many pairs would settle it either way, and what they cost.
 
     With the standard deviation of the paired differences that the results show, at the level of one
-    comparison: the pairs that find a difference as large as the margin, and those that find equivalence if
-    there is no difference at all.
-    A true difference between these two needs more of both.
+    comparison: the pairs that find a difference as large as the margin, those that find equivalence if there
+    is no difference at all, and those that settle it if the true difference is the one seen: they find it, or
+    equivalence where it is below half the margin.
 
     Args:
         plan: what was planned.
@@ -35,9 +35,10 @@ def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8)
         power: of both tests, in (0, 1).
 
     Returns:
-        The rows of :func:`.judging.judge` with ``pairs_difference`` and ``pairs_equivalence``, all pairs that
-        are needed in each case, the larger one's ``further`` pairs, and the ``hours`` of one core that they
-        cost, by the mean time of the runs there are.
+        The rows of :func:`.judging.judge` with ``pairs_difference``, ``pairs_equivalence`` and
+        ``pairs_seen``, all pairs that are needed in each case; ``further``, the larger of the first two
+        beyond the pairs there are; ``hours``, what these cost on one core, and ``hours_pair``, what any pair
+        costs, both by the mean time of the runs there are.
 
     Raises:
         ArgumentError: as there, and for a power out of range.
@@ -55,13 +56,14 @@ def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8)
         here = of_cell(results, cell)
         seeds = list(plan.seeds_of("main")[: row["pairs"]])
         found = _needed(endpoint, measure(endpoint, here, seeds), first, second, level, power)
-        further = max(0, max(found.values()) - row["pairs"])
+        further = max(0, found["pairs_difference"] - row["pairs"], found["pairs_equivalence"] - row["pairs"])
         if endpoint.across:  # a pair is one run at each of the two values
             here = here[here[endpoint.across].isin((first, second))]
             pair = here.groupby("seed")["seconds"].sum().mean()
         else:
             pair = 2 * here.groupby(["scheme", "s", "seed"], dropna=False)["seconds"].sum().mean()
-        rows.append(found | {"further": further, "hours": further * float(pair) / 3600})
+        cost = float(pair) / 3600
+        rows.append(found | {"further": further, "hours": further * cost, "hours_pair": cost})
     return table.assign(**{name: [each[name] for each in rows] for name in rows[0]})
 
 
@@ -72,13 +74,23 @@ def _needed(
     gaps = (measured.numbers[first] - measured.numbers[second]).to_numpy()
     deviation, pairs = float(np.std(gaps, ddof=1)), len(gaps)
     if deviation == 0.0:
-        return {"pairs_difference": pairs, "pairs_equivalence": pairs}
-    if endpoint.measure == "share":
-        share = float(measured.numbers[[first, second]].mean().min())
-        share = min(share, 1 - endpoint.margin)
-        different = share_pairs(share + endpoint.margin, share, level=level, power=power)
-    else:
+        return dict.fromkeys(("pairs_difference", "pairs_equivalence", "pairs_seen"), pairs)
+    smaller = float(measured.numbers[[first, second]].mean().min())
+
+    def different(difference: float) -> int:
+        if endpoint.measure == "share":
+            share = min(smaller, 1 - difference)
+            return share_pairs(share + difference, share, level=level, power=power)
         pilot = Pilot(pairs, deviation)
-        different = pilot.pairs_for(endpoint.margin, level=level, power=power, uncertain=False)
-    same = equivalent_pairs(endpoint.margin / deviation, level=level, power=power)
-    return {"pairs_difference": different, "pairs_equivalence": same}
+        return pilot.pairs_for(difference, level=level, power=power, uncertain=False)
+
+    def equivalent(difference: float) -> int:
+        return equivalent_pairs(endpoint.margin / deviation, difference / deviation, level=level, power=power)
+
+    seen = abs(float(gaps.mean()))
+    settles = equivalent if seen < endpoint.margin / 2 else different
+    return {
+        "pairs_difference": different(endpoint.margin),
+        "pairs_equivalence": equivalent(0.0),
+        "pairs_seen": settles(seen),
+    }

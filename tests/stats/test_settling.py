@@ -43,20 +43,31 @@ def test_as_many_pairs_find_what_they_should_and_half_of_them_do_not(plan, resul
         error = gaps.std(axis=1, ddof=1) / np.sqrt(pairs)
         return gaps.mean(axis=1), error, pairs - 1
 
-    def different(pairs):
-        mean, error, nu = found(pairs, row["margin"])
+    def different(pairs, centre):
+        mean, error, nu = found(pairs, centre)
         return np.mean(np.abs(mean) / error > stats.t.isf(level / 2, nu))
 
-    def equivalent(pairs):
-        mean, error, nu = found(pairs, 0.0)
+    def equivalent(pairs, centre):
+        mean, error, nu = found(pairs, centre)
         return np.mean((row["margin"] - np.abs(mean)) / error > stats.t.isf(level, nu))
 
+    seen = abs(row["difference"])
+    assert 0 < seen < row["margin"] / 2  # so that equivalence is what settles it
     for power_of, pairs in (
-        (different, row["pairs_difference"]),
-        (equivalent, row["pairs_equivalence"]),
+        (lambda n: different(n, row["margin"]), row["pairs_difference"]),
+        (lambda n: equivalent(n, 0.0), row["pairs_equivalence"]),
+        (lambda n: equivalent(n, seen), row["pairs_seen"]),
     ):
         assert power_of(pairs) > 0.8 - 4 * 0.0063
         assert power_of(pairs // 2) < 0.8 - 4 * 0.0063  # the control
+
+
+def test_a_large_difference_is_settled_by_finding_it(plan, results):
+    found = settling(plan, results(3, gain=0.06, spread=0.05).assign(seconds=1.0)).iloc[0]
+    assert found["difference"] > found["margin"] / 2
+    # One larger than what these pairs find with power 0.8 needs fewer, and the other way round.
+    enough = found["difference"] >= found["detectable"]
+    assert (found["pairs_seen"] <= found["pairs"]) == enough
 
 
 def test_runs_that_all_agree_need_no_more(plan, results):
