@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["KINDS", "kind_of", "verdict_map"]
+__all__ = ["KINDS", "difference_table", "kind_of", "verdict_map"]
 
 #: What a verdict can be: its sign and its colour, which stay apart for colour-blind readers and in grey.
 KINDS = {
@@ -89,6 +89,39 @@ def verdict_map(
     for kind, (sign, _) in KINDS.items():
         axes.add_patch(Rectangle((0, 0), 0, 0, label=f"{sign} {kind}", **_box(kind)))
     _frame(axes, [_label(each, names) for each in right], [_label(each, names) for each in down])
+
+
+def difference_table(
+    verdicts: pd.DataFrame,
+    rows: str,
+    columns: str,
+    *,
+    names: Mapping[Any, str] | None = None,
+    form: str = "+.3f",
+) -> pd.DataFrame:
+    """Return the differences of one endpoint with their intervals as text, one row and column a comparison.
+
+    Args:
+        verdicts: as for :func:`verdict_map`.
+        rows: the column that tells the rows apart, in their order of appearance.
+        columns: the same for the columns.
+        names: what to call a row; others keep their names.
+        form: of the numbers, as :func:`.numbers.number` takes it.
+
+    Raises:
+        ArgumentError: for a missing column, and for two verdicts at one place.
+    """
+    for name in (rows, columns, "difference", "low", "high"):
+        choice("verdicts: column", name, tuple(verdicts.columns))
+    if verdicts.duplicated([rows, columns]).any():
+        raise ArgumentError(f"verdicts: several at one {rows} and {columns}: need one")
+    numbers = verdicts[["difference", "low", "high"]].to_numpy()
+    text = [
+        f"{number(mean, form)} ({number(low, form)} to {number(high, form)})" for mean, low, high in numbers
+    ]
+    wide = verdicts.assign(text=text).pivot(index=rows, columns=columns, values="text")
+    wide = wide.loc[list(dict.fromkeys(verdicts[rows]))]
+    return wide.rename(index=lambda key: (names or {}).get(key, key)).rename_axis(index=None)
 
 
 def _box(kind: str) -> dict[str, Any]:

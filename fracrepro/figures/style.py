@@ -105,6 +105,31 @@ def scheme_style(name: str) -> dict[str, str]:
     return {"color": kind.colour, "label": kind.label}
 
 
+def scheme_of(arm: str) -> str:
+    """Return the scheme of an arm of an experiment, the first word of its name.
+
+    >>> scheme_of("orthogonal own ends")
+    'orthogonal'
+    """
+    return arm.partition(" ")[0]
+
+
+def arm_label(arm: str) -> str:
+    """Return what figures call an arm of an experiment: the label of its scheme, and the rest of its name.
+
+    Args:
+        arm: a scheme's name, words that tell its arms apart, and an order, ``s=``, which is left out.
+
+    Raises:
+        ArgumentError: for an unknown scheme.
+
+    >>> arm_label("orthogonal own ends s=2"), arm_label("kaiming")
+    ('Orthogonal, own ends', 'Kaiming')
+    """
+    name, *rest = (word for word in arm.split(" ") if not word.startswith("s="))
+    return ", ".join(filter(None, (scheme_style(name)["label"], " ".join(rest))))
+
+
 def order_style(s: float) -> dict[str, str]:
     """Return colour and label of the preserved order, the same in every figure, as keywords of a plot.
 

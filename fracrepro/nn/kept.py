@@ -65,7 +65,8 @@ def _layers(network: Network, scheme: Scheme) -> list[_Layer]:
     framed = network.frame == "kaiming"
     first = _law(Slot(shapes[0], phi), Kaiming(a=None) if framed else scheme, first=True)
     if isinstance(scheme, Zero):  # square layers are the identity: an image meets the slope below 0 each time
-        return [(*first[:2], LeakyReLU(network.negative_slope ** len(shapes)), first[3])]
+        slope = network.negative_slope ** len(shapes)
+        return [(*first[:2], LeakyReLU(slope if slope >= 1e-100 else 0.0), first[3])]
     return [first, *filled]
 
 

@@ -3,20 +3,27 @@
 
 fracrepro.figure("training", (panel, options) => {
   const { fixed, significant, chart } = fracrepro;
-  const { schemes, seeds, epochs, quantiles, runs } = fracrepro.data[`training_${options.record}`];
+  const table = fracrepro.data[`training_${options.record}`];
+  const { schemes, seeds, epochs, quantiles, axis, cells, arms } = table;
   const looks = fracrepro.data.schemes.schemes;
   const DASHES = ["solid", "dashed", "mixed", "dotted"];
   const FIGURES = { test_accuracy: "test accuracy", train_accuracy: "training accuracy", test_loss: "test loss", train_loss: "training loss" };
   const times = Array.from({ length: epochs }, (_, j) => j + 1);
-  const label = (scheme) => looks[scheme].label;
-  const look = (scheme) => ({ colour: looks[scheme].colour, dash: DASHES[schemes.indexOf(scheme) % DASHES.length] });
+  const label = (scheme) => (arms ? arms[scheme].label : looks[scheme].label);
+  const of = (scheme) => (arms ? arms[scheme].scheme : scheme);
+  // Schemes differ in dashes; where a scheme has several arms and one colour, these do.
+  const rank = (scheme) => (arms ? schemes.filter((each) => of(each) === of(scheme)) : schemes).indexOf(scheme);
+  const look = (scheme) => ({ colour: looks[of(scheme)].colour, dash: DASHES[rank(scheme) % DASHES.length] });
 
+  if (axis) {
+    panel.choice("cell", axis, cells.map((cell) => [cell, cell]), cells[0]);
+  }
   panel.choice("figure", "figure", Object.entries(FIGURES), "test_accuracy");
   panel.choice("view", "view", [["curves", "curves"], ["differences", "paired differences"]], "curves");
   panel.choice("run", "runs", [["mean", "mean and interval"], ["every", "every run"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])], "mean");
   panel.choice("first", "differences of", schemes.map((scheme) => [scheme, label(scheme)]), schemes[0]);
   panel.slider("epoch", "read at epoch ", { min: 1, max: epochs, step: 1, value: epochs });
-  panel.switches("shown", "schemes", schemes.map((name) => ({ name, label: label(name), on: true, mark: chart.swatch(look(name)) })));
+  panel.switches("shown", "schemes", schemes.map((name) => ({ name, label: label(name), on: arms ? arms[name].on : true, mark: chart.swatch(look(name)) })));
   const picture = new chart.Chart(panel, 320);
   const says = panel.sentence();
   const show = panel.results(...schemes.map((scheme) => [scheme, label(scheme)]));
@@ -36,7 +43,7 @@ fracrepro.figure("training", (panel, options) => {
   }
 
   // By seed one list over the epochs, in per cent or percentage points for accuracies; without lost runs.
-  function curvesOf(figure, view, first, scheme) {
+  function curvesOf(runs, figure, view, first, scheme) {
     const factor = figure.endsWith("accuracy") ? 100 : 1;
     const lost = (name, j) => runs.test_loss[name][j].includes(null); // from the first epoch on
     return seeds.map((seed, j) => {
@@ -49,7 +56,8 @@ fracrepro.figure("training", (panel, options) => {
     });
   }
 
-  panel.run(({ figure, view, run, first = schemes[0], epoch, shown }) => {
+  panel.run(({ cell, figure, view, run, first = schemes[0], epoch, shown }) => {
+    const runs = axis ? table.runs[cell] : table.runs;
     const accuracy = figure.endsWith("accuracy");
     const paired = view === "differences";
     const written = (value) => (accuracy ? fixed(value, 2, paired) : paired ? fixed(value, 4, true) : significant(value, 4));
@@ -58,7 +66,7 @@ fracrepro.figure("training", (panel, options) => {
     const said = [];
     schemes.forEach((scheme) => show(scheme, "–"));
     for (const scheme of compared) {
-      const curves = curvesOf(figure, view, first, scheme);
+      const curves = curvesOf(runs, figure, view, first, scheme);
       const bands = times.map((_, k) => interval(known(curves.map((curve) => curve[k]))));
       const chosen = run === "mean" || run === "every" ? null : curves[seeds.indexOf(Number(run))];
       const [mean, low, high] = chosen ? [chosen[epoch - 1] ?? NaN, NaN, NaN] : bands[epoch - 1];
@@ -82,7 +90,7 @@ fracrepro.figure("training", (panel, options) => {
     const unit = accuracy ? (paired ? ", percentage points" : ", per cent") : "";
     const what = `${FIGURES[figure]}${unit}`;
     const subject = run === "mean" || run === "every" ? "mean" : `seed ${run}`;
-    const words = said.length ? `At epoch ${epoch}, ${paired ? "difference in " : ""}${what}, ${subject}: ${said.join("; ")}.` : "No scheme is switched on.";
+    const words = said.length ? `${axis ? `At ${axis} ${cell} and` : "At"} epoch ${epoch}, ${paired ? "difference in " : ""}${what}, ${subject}: ${said.join("; ")}.` : "No scheme is switched on.";
     picture.draw({
       x: { label: "epoch", range: [1, epochs], whole: true },
       y: { label: paired ? `difference in ${what}` : what, range: [paired ? Math.min(0, bottom) - room : bottom - room, (paired ? Math.max(0, top) : top) + room] },

@@ -72,14 +72,14 @@ def looks(project: Project) -> dict[str, Any]:
 
 
 #: Recorded experiments whose runs the figure `training` can show.
-RECORDS = ("mnist", "cifar10")
+RECORDS = ("mnist", "cifar10", "contest")
 
 TABLES: dict[str, Table] = {
     "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
     **{
         f"training_{name}": Table(
             partial(records.training, name=name),
-            ("fracrepro.workflow.interactive.records",),
+            ("fracrepro.workflow.interactive.records", "fracrepro.figures.style"),
             (f"recorded/{name}.csv", f"recorded/{name}.json"),
         )
         for name in RECORDS
@@ -110,7 +110,7 @@ def write(project: Project, pages: Iterable[Path]) -> None:
 def wanted(pages: Iterable[str]) -> list[str]:
     """Return the tables of the figures that the text of pages names, of every record where one chooses.
 
-    >>> wanted(["```{interactive} angle", "no figure"]), wanted(["{interactive} training"])[1:]
+    >>> wanted(["```{interactive} angle", "no figure"]), wanted(["{interactive} training"])[1:3]
     (['angles'], ['training_mnist', 'training_cifar10'])
     """
     named = {name for text in pages for name in re.findall(r"\{interactive\} (\w+)", text)}
