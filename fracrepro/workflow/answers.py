@@ -1,6 +1,6 @@
 """Filled-in answers to exercises: numbers as people type them, a sheet of them, and which are right.
 
-A sheet is YAML, or lines ``label: value``; every value is text until it is compared, and nothing is evaluated.
+A sheet is YAML, or lines ``label: value``; values stay text until they are compared; none is evaluated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NUMBER = re.compile(
 )
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+ ?%?")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_SIGNS = str.maketrans({"−": "-", "–": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "\u2009": " ", "\u202f": " "})  # noqa: RUF001
+_SIGNS = str.maketrans({"−": "-", "–": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "\u2009": " ", "\u202f": " "})
 _WANTED = "a number such as 31, 0.5, 1/2, 5e-1, 50 % or 1,400"
 
 
@@ -101,7 +101,9 @@ def read(path: Path, key: Mapping[str, Exercise]) -> dict[str, str]:
         OSError: when it cannot be read.
     """
     if path.is_file() and path.stat().st_size > _LARGEST:
-        raise ArgumentError(f"{path}: has {path.stat().st_size:,} bytes: need a sheet of answers, of at most {_LARGEST:,}")
+        raise ArgumentError(
+            f"{path}: has {path.stat().st_size:,} bytes: need a sheet of answers, of at most {_LARGEST:,}"
+        )
     sheet = _texts(path, files.read_text(path).removeprefix("\ufeff"))
     if not sheet.keys() - {NAME}:
         raise ArgumentError(f"{path}: need lines such as {next(iter(key), 'ex-label')}: 0.5")
@@ -127,7 +129,7 @@ def _texts(path: Path, text: str) -> dict[str, object]:
     from fracrepro.workflow.yamlfile import TextLoader
 
     try:
-        content = yaml.load(text, TextLoader)  # noqa: S506  # makes texts, lists and mappings of them only
+        content = yaml.load(text, TextLoader)  # makes texts, lists and mappings of them only
     except (yaml.YAMLError, ValueError, RecursionError):
         content = None
     if isinstance(content, dict) and all(isinstance(label, str) for label in content):
@@ -190,7 +192,9 @@ class Checked:
 def check(given: Mapping[str, str], key: Mapping[str, Exercise]) -> list[Checked]:
     """Compare the answers of a sheet that `read` has returned with the key, in the sheet's order."""
     return [
-        Checked(key[label], text, _verdict(key[label], text)) for label, text in given.items() if label != NAME
+        Checked(key[label], text, _verdict(key[label], text))
+        for label, text in given.items()
+        if label != NAME
     ]
 
 
@@ -208,4 +212,4 @@ def _verdict(exercise: Exercise, text: str) -> str:
 
 def _bare(word: str) -> str:
     """A word without what does not count: case, quotes and a full stop."""
-    return " ".join(word.casefold().strip(" .!\"'“”‘’").split())  # noqa: RUF001
+    return " ".join(word.casefold().strip(" .!\"'“”‘’").split())

@@ -42,7 +42,7 @@ def copy_notebooks(folder: Path) -> list[Path]:
 
 
 def project() -> Project:
-    """Return the project around the user, or else the sources that the package carries, which stay as they are.
+    """Return the project around the user, or else what the package carries, which is only read.
 
     Raises:
         ArgumentError: when the variable that names a project names none, or the package carries no sources.

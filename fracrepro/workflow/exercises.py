@@ -81,11 +81,14 @@ class Exercise:
 
     def _check_answer(self) -> None:
         if isinstance(self.answer, bool):
-            raise ArgumentError(f'{self.label}: answer = {self.answer}: need quotes around a word, such as "yes"')
+            raise ArgumentError(
+                f'{self.label}: answer = {self.answer}: need quotes around a word, such as "yes"'
+            )
         if isinstance(self.answer, str):
             if _LIKE_A_NUMBER.fullmatch(self.answer):
                 raise ArgumentError(
-                    f"{self.label}: answer = {self.answer!r}: need a number as YAML has it, such as 0.001 or 1.0e-3"
+                    f"{self.label}: answer = {self.answer!r}: "
+                    "need a number as YAML has it, such as 0.001 or 1.0e-3"
                 )
             if not any(map(str.isalpha, self.answer)) or len(self.answer) > 40 or "\n" in self.answer:
                 raise ArgumentError(f"{self.label}: answer = {self.answer!r}: need a finite number or a word")
@@ -93,14 +96,17 @@ class Exercise:
             raise ArgumentError(f"{self.label}: answer = {self.answer!r}: need a finite number or a word")
         for name in ("ask", "within", "reported"):
             if self.answer is None and getattr(self, name):
-                raise ArgumentError(f"{self.label}: {name} = {getattr(self, name)!r}: need an answer beside it")
+                raise ArgumentError(
+                    f"{self.label}: {name} = {getattr(self, name)!r}: need an answer beside it"
+                )
         if self.answer is not None and not self.ask.strip():
             raise ArgumentError(f"{self.label}: ask is missing: need what is asked for, beside the answer")
 
     def _check_tolerance(self) -> None:
         if not _is_finite(self.within) or self.within < 0:
             raise ArgumentError(
-                f"{self.label}: within = {self.within!r}: need a finite number that is not below 0, such as 0.001"
+                f"{self.label}: within = {self.within!r}: "
+                "need a finite number that is not below 0, such as 0.001"
             )
         for name in ("within", "reported"):
             if isinstance(self.answer, str) and getattr(self, name):
@@ -270,7 +276,9 @@ def chosen(project: Project, names: Sequence[str]) -> list[tuple[Exercise, Posed
     for name in names:
         if name not in key and name not in pages:
             near = suggestion(name, (*pages, *key))
-            raise ArgumentError(f"page = {name!r}: need pages such as {pages[0]!r} or labels of exercises{near}")
+            raise ArgumentError(
+                f"page = {name!r}: need pages such as {pages[0]!r} or labels of exercises{near}"
+            )
     found = []
     for page in pages:
         whole = not names or page in names

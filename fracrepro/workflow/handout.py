@@ -1,4 +1,4 @@
-"""What a teacher hands out: exercises without their solutions as one page to print, and a sheet to fill in."""
+"""What a teacher hands out: exercises without solutions as one page to print, and a sheet to fill in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import answers, elsewhere, exercises, standalone
+from fracrepro.workflow import answers, exercises
 from fracrepro.workflow.exercises import Exercise, Posed
 from fracrepro.workflow.project import Project
 
@@ -19,7 +19,8 @@ PAGE = "exercises.html"
 #: The sheet to fill in.
 SHEET = "answers.yml"
 _HEAD = f"""\
-# Write each answer behind the colon of its label, with one space between; what you leave open counts as not answered.
+# Write each answer behind the colon of its label, with a space between.
+# What you leave open counts as not answered.
 # Numbers may be written as 31, 0.5, 1/2, 5e-1, 50 % or 1,400.
 # Check them with: fracrepro check-answers {SHEET}
 
@@ -56,12 +57,16 @@ def write(project: Project, names: Sequence[str], folder: Path) -> list[Path]:
         MissingPackageError: without the packages that build the book.
     """
     chosen = exercises.chosen(project, names)
+    from fracrepro.workflow import standalone  # here and below: they need what builds the book
+
     for name in (PAGE, SHEET):
         if (folder / name).exists():
             raise ArgumentError(f"out = '{folder}': has {name} already: need another folder")
     files.writable_folder("out", folder)
     note = "Exercises of the book, without their solutions."
-    files.write_text(folder / PAGE, standalone.from_text(project, "handout", text(project, chosen), note, _STYLE))
+    files.write_text(
+        folder / PAGE, standalone.from_text(project, "handout", text(project, chosen), note, _STYLE)
+    )
     files.write_text(folder / SHEET, sheet(project, chosen))
     return [folder / PAGE, folder / SHEET]
 
@@ -73,7 +78,7 @@ def text(project: Project, chosen: Sequence[tuple[Exercise, Posed]]) -> str:
         if entry.page != page:
             page = entry.page
             parts.append(f"## {_title(project, page)}\n")
-        asked = f"Answer: {entry.ask}." if entry.ask else "To be handed in on paper."
+        asked = f"Answer: {entry.ask.rstrip('.')}." if entry.ask else "To be handed in on paper."
         parts.append(
             f"`````{{exercise}} {box.title}\n:label: {entry.label}\n\n"
             f"*Level {entry.level}. Goal: {entry.goal}.*\n\n{box.statement}\n\n"
@@ -89,8 +94,9 @@ def sheet(project: Project, chosen: Sequence[tuple[Exercise, Posed]]) -> str:
         if entry.page != page:
             page = entry.page
             lines.append(f"\n# {_title(project, page)}\n")
-        about = f"{box.title}: {entry.ask}" if entry.ask else f"{entry.label}, {box.title}: on paper"
-        lines += [f"# {line}" for line in textwrap.wrap(about.replace("$", ""), 100)]
+        asked = entry.ask.rstrip(".") or f"on paper, under {entry.label}"
+        about = f"“{box.title}”, level {entry.level}: {asked}".replace("$", "")
+        lines += [f"# {line}" for line in textwrap.wrap(about, 100)]
         if entry.ask:
             lines.append(f"{entry.label}:")
         lines.append("")
@@ -99,5 +105,7 @@ def sheet(project: Project, chosen: Sequence[tuple[Exercise, Posed]]) -> str:
 
 def _title(project: Project, page: str) -> str:
     """Number and title of a page, as the book says them: ``page 07, “Dropout”`` with a capital."""
+    from fracrepro.workflow import elsewhere
+
     words = elsewhere.labels(project.root)[page]
     return words[0].upper() + words[1:]

@@ -200,7 +200,8 @@ class Page:
         return (
             '<!DOCTYPE html>\n<html lang="en" data-theme="light"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"{''.join(head)}</head><body><main class='bd-content'><p class='standalone'>{note}</p>{article}</main></body></html>\n"
+            f"{''.join(head)}</head><body><main class='bd-content'>"
+            f"<p class='standalone'>{note}</p>{article}</main></body></html>\n"
         )
 
     def _local(self, address: str) -> Path | None:
