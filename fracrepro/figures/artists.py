@@ -305,10 +305,11 @@ def _look(artist: Any) -> str:
         return f"{style} {_rgb(colors.to_hex(colour))}"
     if isinstance(artist, collections.Collection):
         faces, edges = artist.get_facecolor(), artist.get_edgecolor()
-        found = faces if len(faces) else edges
+        found: Any = faces if len(faces) else edges
         return _rgb(colors.to_hex(found[0])) if len(found) else ""
     if isinstance(artist, patches.Patch):
-        return _rgb(colors.to_hex(artist.get_facecolor()))
+        face: Any = artist.get_facecolor()
+        return _rgb(colors.to_hex(face))
     return ""
 
 
