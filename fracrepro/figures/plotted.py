@@ -100,7 +100,7 @@ def _axis(axis: Any) -> str:
     from matplotlib.category import StrCategoryFormatter
     from matplotlib.ticker import FixedFormatter
 
-    words = " ".join(axis.get_label_text().split()) or "without a label"
+    words = " ".join(_axis_label(axis).split()) or "without a label"
     if axis.get_scale() != "linear":
         words += f" ({axis.get_scale()} scale)"
     if isinstance(axis.get_major_formatter(), (FixedFormatter, StrCategoryFormatter)):
@@ -108,6 +108,15 @@ def _axis(axis: Any) -> str:
         named = [f"{_field(place)} = {mark.get_text()}" for place, mark in marks if mark.get_text()]
         words += f" ({', '.join(named)})" if named else ""
     return words
+
+
+def _axis_label(axis: Any) -> str:
+    """The label of an axis, else that of a panel that shares it, else that of the whole figure."""
+    axes, name = axis.axes, axis.axis_name
+    sharing = getattr(axes, f"get_shared_{name}_axes")().get_siblings(axes)
+    labels = [one.get_label_text() for one in (axis, *(getattr(each, f"{name}axis") for each in sharing))]
+    whole = getattr(axes.get_figure(root=True), f"get_sup{name}label")()
+    return next(filter(None, [*labels, whole]), "")
 
 
 def _field(value: Any) -> str | int:

@@ -33,7 +33,7 @@ _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
 
 
 class Files(nodes.General, nodes.Element):
-    """The links below a figure: `names` of the files by kind, `figure` with its label, and `place` in it."""
+    """The links below a figure: `name` of the files, id of the `figure`, which `picture` in it."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -73,21 +73,23 @@ def offer(app: Sphinx, doctree: nodes.document) -> None:
     docname = app.env.docname
     folder = Path(app.outdir) / docname
     places: dict[str, int] = {}
+    pictures: dict[int, int] = {}
     for image in list(doctree.findall(nodes.image)):
         content = app.env.temp_data.get(_FOUND, {}).get(PurePosixPath(image["uri"]).stem)
         content = content or _drawn(Path(app.srcdir), image)
         if content is None:
             continue
         figure = next(_figures(image), image)
-        label = next(iter(figure.get("names", [])), "") or next(iter(figure.get("ids", [])), "figure")
+        label = next(iter([*figure["names"], *figure["dupnames"], *figure["ids"], "figure"]))
         place = places[label] = places.get(label, 0) + 1
+        picture = pictures[id(figure)] = pictures.get(id(figure), 0) + 1
         name = label.removeprefix("fig-") + (f"-{place}" if place > 1 else "")
         caption = next((each.astext() for each in figure.findall(nodes.caption)), "")
         for kind, text in written(content, name, docname, caption).items():
             files.write_text(folder / f"{name}.{kind}", text)
-        links = Files(name=name, figure=label, place=place)
+        links = Files(name=name, figure=next(iter(figure["ids"]), ""), picture=picture)
         links.source, links.line = figure.source, figure.line
-        figure.parent.insert(figure.parent.index(figure) + place, links)
+        figure.parent.insert(figure.parent.index(figure) + picture, links)
 
 
 def _figures(node: nodes.Node) -> Iterator[nodes.figure]:
@@ -136,7 +138,7 @@ def open_links(writer: Any, node: Files) -> None:
     page = PurePosixPath(writer.builder.current_docname).name
     number = writer.builder.fignumbers.get("figure", {}).get(node["figure"])
     which = f"Fig. {'.'.join(map(str, number))}" if number else f"the figure {node['name']}"
-    which += f", picture {node['place']}" if node["place"] > 1 else ""
+    which += f", picture {node['picture']}" if node["picture"] > 1 else ""
     links = [
         f'<a href="{page}/{node["name"]}.{kind}" download="{page}-{node["name"]}.{kind}" '
         f'aria-label="{words} of {which}">{words}</a>'

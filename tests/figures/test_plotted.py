@@ -166,6 +166,16 @@ def test_panels_are_numbered_and_named():
     assert "# panel 2, The right one: x: without a label" in text
 
 
+def test_an_axis_without_a_label_has_that_of_its_column_or_figure():
+    figure = Figure()
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    top.plot([1], [2])
+    bottom.plot([1], [2])
+    bottom.set_xlabel("depth")
+    figure.supylabel("norm")
+    assert "# panel 1: x: depth; y: norm\n# panel 2: x: depth; y: norm\n" in as_csv(figure)
+
+
 def test_a_table_that_is_too_long_is_thinned_and_says_so(axes):
     axes.plot(np.arange(1000), np.arange(1000))
     axes.plot([1, 2], [3, 4])
