@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.bundled import CARRIED, bundled
+from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
 
-__all__ = ["copy_notebooks"]
+__all__ = ["copy_notebooks", "project"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -37,6 +39,20 @@ def copy_notebooks(folder: Path) -> list[Path]:
         with files.atomic_writer(folder / name) as copy:
             copy.write((source / name).read_bytes())
     return [folder / name for name in names]
+
+
+def project() -> Project:
+    """Return the project around the user, or else what the package carries, which is only read.
+
+    Raises:
+        ArgumentError: when the variable that names a project names none, or the package carries no sources.
+    """
+    try:
+        return Project.find()
+    except ArgumentError:
+        if os.environ.get(ENVIRONMENT_VARIABLE):
+            raise
+        return Project(sources()[0])
 
 
 def sources(package: Path = _PACKAGE) -> tuple[Path, list[Path]]:

@@ -13,7 +13,7 @@ import click
 from fracrepro import files
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError, FracreproError
-from fracrepro.workflow import questions, work
+from fracrepro.workflow import questions, teaching, work
 from fracrepro.workflow.choices import OneOf
 from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
@@ -286,8 +286,8 @@ def verify(name: str) -> None:
     click.echo(verify(name))
 
 
-main.add_command(questions.critical)
-main.add_command(questions.diagnose)
+for _command in (questions.critical, questions.diagnose, teaching.handout, teaching.check_answers):
+    main.add_command(_command)
 
 
 @main.command("claims")

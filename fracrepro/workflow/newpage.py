@@ -107,13 +107,16 @@ It does not show what this means for training.
 ```{exercise} Order two
 :label: ex-@name@
 
-Which variance keeps the moment of order 2 of a ReLU layer?
+*Level 1. Goal: find Kaiming's variance among those that keep a moment.*
+
+Which variance keeps the moment of order 2 of a ReLU layer of width 64?
 ```
 
 ```{solution} ex-@name@
 :class: dropdown
 
-A coordinate keeps half of its second moment, so $\E R^2 = d/2$ and $\sigma^2 = 2/d$, Kaiming's variance.
+A coordinate keeps half of its second moment, so $\E R^2 = d/2$.
+So $\sigma^2 = 2/d$, Kaiming's variance, which is $1/32$ here.
 ```
 """
 _TEST = '''
@@ -170,6 +173,15 @@ _CLAIM = """
     deviation: "<= 1e-12"
     control: "< 0.999"
 """
+_ENTRY = """
+ex-@name@:
+  page: @page@
+  level: 1
+  goal: find Kaiming's variance among those that keep a moment
+  ask: the variance, a number
+  answer: 0.03125
+  within: 0
+"""
 
 
 def new_page(project: Project, name: str) -> list[Path]:
@@ -183,7 +195,8 @@ def new_page(project: Project, name: str) -> list[Path]:
             digits before them, such as ``12_joint_distribution``.
 
     Returns:
-        The files that were written: the notebook, its test, the table of contents, the ledger of claims.
+        The files that were written: the notebook, its test, the table of contents, the ledger of claims, the
+        key to the exercises.
 
     Raises:
         ArgumentError: for another kind of name, a name or number that a page has, where no chapter is in the
@@ -210,7 +223,11 @@ def new_page(project: Project, name: str) -> list[Path]:
         + "\n",
         project.root / "tests" / "book" / f"test_{page}.py": _filled(_TEST, words) + "\n",
         project.root / "_toc.yml": _table_of_contents(project, page),
-        project.root / "book" / "claims.yml": _ledger(project) + _filled(_CLAIM, words) + "\n",
+        project.root / "book" / "claims.yml": _book_file(project, "claims.yml")
+        + _filled(_CLAIM, words)
+        + "\n",
+        project.root / "book" / "exercises.yml": _book_file(project, "exercises.yml")
+        + f"\n{_filled(_ENTRY, words)}\n",
     }
     files.writable_folder("project", project.notebooks)
     _write_all(contents)
@@ -245,9 +262,9 @@ def _table_of_contents(project: Project, page: str) -> str:
     return f"{text[: last.end()]}\n{last[1]}book/executed/{page}{text[last.end() :]}"
 
 
-def _ledger(project: Project) -> str:
-    """The ledger as it is."""
-    path = project.root / "book" / "claims.yml"
+def _book_file(project: Project, name: str) -> str:
+    """A file of the book as it is, to be continued."""
+    path = project.root / "book" / name
     if not path.is_file():
         raise ArgumentError(f"{path.name}: no such file in {path.parent}")
     return path.read_text().rstrip("\n") + "\n"

@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ from fracrepro.workflow.project import Project, read_yaml
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
-__all__ = ["write"]
+__all__ = ["from_text", "write"]
 
 _FOLDER = "book/executed"
 # What makes other pages, or links to them.
@@ -47,6 +48,10 @@ _NO_STYLES = ("copybutton", "sphinx-thebe")
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}")
 _IMPORT = re.compile(r"@import\s+(?:url\()?\s*[\"']?(?P<name>[^\"');]+)[\"']?\s*\)?[^;]*;")
 _ADDRESS = re.compile(r"url\((?!\s*[\"']?(?:data:|#))[^)]*\)")
+_NOTE = (
+    "One run of a page of the book, made by <code>{}</code>. "
+    "Verdicts are those of the book's ledger, not of this run."
+)
 _MATHJAX = "tex-svg.js"  # the only one that needs no files of fonts beside it
 _THEME = (
     "document.documentElement.dataset.theme = "
@@ -78,21 +83,51 @@ def write(project: Project, folder: Path, names: Sequence[str]) -> list[Path]:
     """
     if not names:
         return []
-    for package in ("jupyter_book", "bs4"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingPackageError("jupyter-book", "book")
+    _check_packages()
     with files.temporary_folder("fracrepro-html-") as work:
         source = work / "source"
-        _lay_out(project, folder, names, source)
+        _lay_out(project, [f"{_FOLDER}/{name}" for name in names], source)
+        for name in names:
+            shutil.copyfile(folder / f"{name}.ipynb", source / _FOLDER / f"{name}.ipynb")
+        _generate(project, source)
         built = site.built(Project(source), work, strict=False)
         written = []
         for name in names:
             page = built / _FOLDER / f"{name}.html"
             record = json.loads((folder / f"{name}.ipynb").read_text())["metadata"].get("fracrepro", {})
-            command = pages.rerun_command(project, record)
-            files.write_text(folder / f"{name}.html", Page(page, built, tuple(names)).whole(command))
+            note = _NOTE.format(escape(pages.rerun_command(project, record)))
+            files.write_text(folder / f"{name}.html", Page(page, built, tuple(names)).whole(note))
             written.append(folder / f"{name}.html")
     return written
+
+
+def from_text(project: Project, name: str, text: str, note: str, style: str = "") -> str:
+    """Return a page in the book's Markdown as one HTML file.
+
+    Args:
+        project: whose book gives styles and references.
+        name: of the page, which none of the book has.
+        text: in Markdown.
+        note: HTML of the line above the page.
+        style: what is added to the book's.
+
+    Raises:
+        BuildError: when Sphinx makes no page, with the end of what it said.
+        MissingPackageError: without the packages that build the book.
+    """
+    _check_packages()
+    with files.temporary_folder("fracrepro-html-") as work:
+        source = work / "source"
+        _lay_out(project, [f"book/{name}"], source)
+        files.write_text(source / "book" / f"{name}.md", text)
+        built = site.built(Project(source), work, strict=False)
+        return Page(built / "book" / f"{name}.html", built, ()).whole(note, style)
+
+
+def _check_packages() -> None:
+    for package in ("jupyter_book", "bs4"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError("jupyter-book", "book")
 
 
 def has_book(project: Project) -> bool:
@@ -102,8 +137,11 @@ def has_book(project: Project) -> bool:
     )
 
 
-def _lay_out(project: Project, folder: Path, names: Sequence[str], source: Path) -> None:
-    """Lay out a book of these pages and the bibliography in `source`; what need not change is linked."""
+def _lay_out(project: Project, documents: Sequence[str], source: Path) -> None:
+    """Lay out a book of these documents and the bibliography in `source`; what need not change is linked.
+
+    The documents themselves are the caller's to write.
+    """
     (source / _FOLDER).mkdir(parents=True)
     for path in project.root.iterdir():
         if path.name not in ("book", "_build", "_config.yml", "_toc.yml") and not path.name.startswith("."):
@@ -112,15 +150,12 @@ def _lay_out(project: Project, folder: Path, names: Sequence[str], source: Path)
         if path.name not in ("executed", "_generated", "bibliography.md"):
             os.symlink(path, source / "book" / path.name)
     (source / "book" / "bibliography.md").write_text("# References\n\n```{bibliography}\n```\n")
-    for name in names:
-        shutil.copyfile(folder / f"{name}.ipynb", source / _FOLDER / f"{name}.ipynb")
-    _generate(project, source)
     config = read_yaml(project.root / "_config.yml")
     settings = config["sphinx"]["config"]
     settings["extensions"] = [name for name in settings["extensions"] if name not in _LEFT_OUT]
     settings["extensions"].append(elsewhere.__name__)
     files.write_json(source / "_config.yml", config)  # JSON is YAML
-    first, *others = [f"{_FOLDER}/{name}" for name in names] + ["book/bibliography"]
+    first, *others = [*documents, "book/bibliography"]
     toc = {"format": "jb-book", "root": first, "chapters": [{"file": name} for name in others]}
     files.write_json(source / "_toc.yml", toc)
 
@@ -145,8 +180,8 @@ class Page:
     site: Path
     names: tuple[str, ...]
 
-    def whole(self, command: str) -> str:
-        """Return the page as one file; `command` is the line that makes it."""
+    def whole(self, note: str, style: str = "") -> str:
+        """Return the page as one file, with HTML above it and a style that is added to the book's."""
         from bs4 import BeautifulSoup
 
         soup = BeautifulSoup(self.path.read_text(), "html.parser")
@@ -161,17 +196,14 @@ class Page:
         title = soup.title.get_text() if soup.title else self.path.stem
         head = [
             f"<title>{title}</title>",
-            f"<style>{self._styles(soup)}{_STYLE}</style>",
+            f"<style>{self._styles(soup)}{_STYLE}{style}</style>",
             *self._scripts(soup),
         ]
-        note = (
-            "<p class='standalone'>One run of a page of the book, made by "
-            f"<code>{command}</code>. Verdicts are those of the book's ledger, not of this run.</p>"
-        )
         return (
             '<!DOCTYPE html>\n<html lang="en" data-theme="light"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"{''.join(head)}</head><body><main class='bd-content'>{note}{article}</main></body></html>\n"
+            f"{''.join(head)}</head><body><main class='bd-content'>"
+            f"<p class='standalone'>{note}</p>{article}</main></body></html>\n"
         )
 
     def _local(self, address: str) -> Path | None:

@@ -13,7 +13,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from fracrepro.errors import ArgumentError
-from fracrepro.workflow import bundle
+from fracrepro.workflow import bundle, exercises
+from fracrepro.workflow.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "01_variance_preservation"
@@ -134,6 +135,32 @@ def test_the_copy_is_the_repositorys(copied):
     assert found == carried(tracked())
     for name in found:
         assert (copied.project / name).read_bytes() == (ROOT / name).read_bytes(), name
+
+
+def test_exercises_are_handed_out_and_checked_without_a_project(bare):
+    result = bare.fracrepro("handout", "07_dropout", "--out", "sheet")
+    assert result.returncode == 0, result.stderr
+    article = BeautifulSoup((bare.here / "sheet" / "exercises.html").read_text(), "html.parser").article
+    text = article.get_text()
+    key = exercises.load(Project(ROOT))
+    labels = [label for label, entry in key.items() if entry.page == "07_dropout"]
+    assert len(article.select(".exercise")) == len(labels) > 0
+    for label in labels:
+        assert f"Level {key[label].level}. Goal: {key[label].goal.split('$')[0]}" in text.replace("’", "'")
+        assert label in text
+    assert article.select(".solution, .problematic, .system-message") == []
+    assert re.findall(r"\{[a-z:]+\}`|```|^:::", text, re.M) == []
+    assert article.select(".math") != []
+    for box in exercises.posed(Project(ROOT), "07_dropout"):
+        assert box.solution[:40] not in text, "a solution is handed out"
+    checked = bare.fracrepro("check-answers", "sheet/answers.yml")
+    assert checked.returncode == 0
+    assert "not answered" in checked.stdout
+    path = bare.here / "sheet" / "answers.yml"
+    for value, code in ((32, 0), (31, 1)):
+        filled = re.sub(r"(?m)^ex-dropout-width:.*", f"ex-dropout-width: {value}", path.read_text())
+        path.write_text(filled)
+        assert bare.fracrepro("check-answers", "sheet/answers.yml").returncode == code
 
 
 def test_nothing_is_overwritten(copied):

@@ -210,6 +210,7 @@ def test_a_full_disk_leaves_the_readme_and_half_of_no_page(project, full):
     (project.root / "book").mkdir()
     written = {
         project.root / "book" / "claims.yml": "[]\n",
+        project.root / "book" / "exercises.yml": "# none\n",
         project.root / "_toc.yml": "root: x\nchapters:\n- file: book/executed/01_good\n",
         project.root / "README.md": "<!-- claims -->\nold\n<!-- end of claims -->\n",
     }
@@ -218,7 +219,7 @@ def test_a_full_disk_leaves_the_readme_and_half_of_no_page(project, full):
     before = {path: path.read_bytes() for path in project.root.rglob("*") if path.is_file()}
     full("README.md")
     assert "README.md: No space left" in fracrepro("claims", "--readme", "--profile", "quick")
-    for name in ("test_03_third.py", "_toc.yml", "claims.yml"):
+    for name in ("test_03_third.py", "_toc.yml", "claims.yml", "exercises.yml"):
         full(name)
         assert f"{name}: No space left on device" in fracrepro("new-page", "third")
     assert {path: path.read_bytes() for path in project.root.rglob("*") if path.is_file()} == before
@@ -226,7 +227,8 @@ def test_a_full_disk_leaves_the_readme_and_half_of_no_page(project, full):
 
 def test_a_name_that_is_too_long_is_one_line_of_new_page(project):
     (project.root / "book").mkdir()
-    (project.root / "book" / "claims.yml").write_text("[]\n")
+    for name in ("claims", "exercises"):
+        (project.root / "book" / f"{name}.yml").write_text("# none\n")
     (project.root / "_toc.yml").write_text("root: x\nchapters:\n- file: book/executed/01_good\n")
     assert "too long" in fracrepro("new-page", "x" * 300)
 

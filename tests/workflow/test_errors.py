@@ -29,12 +29,14 @@ CORE = {"numpy", "scipy", "click"}
 # What each command is called with on a machine that has the core packages only, and how it ends there.
 BARE = {
     "build": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
+    "check-answers": (["x.yml"], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "claims": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "copy-notebooks": ([], "Usage: main copy-notebooks [OPTIONS] FOLDER"),  # with one it would copy
     "critical": (["--width", "64", "--s", "1"], ""),
     "data": (["status"], ""),
     "diagnose": (["x.py:f"], "error: torch is not installed: pip install 'fracrepro[nn]'"),
     "doctor": ([], ""),
+    "handout": (["--out", "x"], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "list": ([], "error: pyyaml is not installed: pip install 'fracrepro[book]'"),
     "schemes": ([], "error: pandas is not installed: pip install 'fracrepro[nn]'"),
     "new-page": (["Bad-Name"], "error: name = 'Bad-Name': need lower-case words joined by underscores"),

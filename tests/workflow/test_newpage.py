@@ -11,7 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from fracrepro.workflow import site
+import fracrepro as fr
+from fracrepro.workflow import exercises, site
 from fracrepro.workflow.cli import main
 from fracrepro.workflow.newpage import new_page
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
@@ -78,7 +79,8 @@ def test_the_book_builds_with_it_and_its_claim_stands(tmp_path):
     for name in ("claims.md", "references.bib"):
         shutil.copy(ROOT / "book" / name, tmp_path / "book")
     (tmp_path / "book" / "index.md").write_text("# A small book\n\nOne page.\n")
-    (tmp_path / "book" / "claims.yml").write_text("# Every claim.\n")
+    for name in ("claims", "exercises"):
+        (tmp_path / "book" / f"{name}.yml").write_text("# Every one.\n")
     shutil.copy(ROOT / "_config.yml", tmp_path)
     # A place for the page to go behind; the builder sees the page alone.
     (tmp_path / "_toc.yml").write_text(TOC.replace("rerun", "claims"))
@@ -99,7 +101,8 @@ def test_the_book_builds_with_it_and_its_claim_stands(tmp_path):
 @pytest.fixture
 def small(project):
     (project.root / "book").mkdir()
-    (project.root / "book" / "claims.yml").write_text("# Every claim.\n")
+    for name in ("claims", "exercises"):
+        (project.root / "book" / f"{name}.yml").write_text("# Every one.\n")
     (project.root / "_toc.yml").write_text(TOC)
     return project
 
@@ -112,6 +115,7 @@ def test_the_page_gets_the_next_number_and_the_last_place(small):
         "tests/book/test_03_joint_distribution.py",
         "_toc.yml",
         "book/claims.yml",
+        "book/exercises.yml",
     ]
     assert site.toc_notebooks(small) == ["01_good", "02_broken", "03_joint_distribution"]
     toc = (small.root / "_toc.yml").read_text()
@@ -120,6 +124,9 @@ def test_the_page_gets_the_next_number_and_the_last_place(small):
     )  # the rest is as it was
     [claim] = yaml.safe_load((small.root / "book" / "claims.yml").read_text())
     assert claim["evidence"] == "03_joint_distribution"
+    [(entry, box)] = exercises.chosen(small, ["03_joint_distribution"])
+    assert (entry.level, entry.goal) == (box.level, box.goal)
+    assert entry.answer == fr.critical_variance(2, 64, fr.ReLU())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,7 @@ def test_a_page_fills_the_first_gap_and_stands_before_the_later_ones(small):
     assert pages(small) == (expected, expected)
 
 
-@pytest.mark.parametrize("missing", ["_toc.yml", "book/claims.yml"])
+@pytest.mark.parametrize("missing", ["_toc.yml", "book/claims.yml", "book/exercises.yml"])
 def test_a_project_without_a_book_is_refused(small, missing):
     (small.root / missing).unlink()
     before = sorted(small.root.rglob("*"))

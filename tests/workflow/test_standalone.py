@@ -86,7 +86,7 @@ def test_a_page_becomes_one_file(built):
 
     path = built / "book" / "executed" / "01_page.html"
     soup = BeautifulSoup(
-        standalone.Page(path, built, ("01_page", "02_other")).whole("fracrepro run"), "html.parser"
+        standalone.Page(path, built, ("01_page", "02_other")).whole("fracrepro run", ".e{}"), "html.parser"
     )
     content = base64.b64encode(b"picture").decode()
     assert soup.img["src"] == f"data:image/png;base64,{content}"
@@ -104,7 +104,8 @@ def test_a_page_becomes_one_file(built):
     assert "b.png" not in soup.style.get_text()
     assert "everything" not in str(soup)
     assert "MathJax" not in str(soup)  # there is no formula
-    assert soup.select_one("p.standalone code").get_text() == "fracrepro run"
+    assert soup.select_one("p.standalone").get_text() == "fracrepro run"
+    assert ".e{}" in soup.style.get_text()
 
 
 def test_a_project_without_a_book_gets_no_page(project, tmp_path, capsys):

@@ -11,7 +11,7 @@ from fracrepro.nn.experiments.trials import Trial, Trials
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import Network
 
-__all__ = ["CONTEST_RATES", "DEPTHS", "GRID", "contest_trials"]
+__all__ = ["CONTEST", "CONTEST_RATES", "DEPTHS", "GRID", "contest_trials"]
 
 #: The learning rates among which each scheme's is chosen.
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -43,6 +43,26 @@ _OWN: tuple[tuple[str, Scheme], ...] = (
     ("looks_linear own ends", schemes.make("looks_linear")),
     ("looks_linear orthogonal own ends", schemes.make("looks_linear", base="orthogonal")),
 )
+# What the rule makes of recorded/contest_rates.csv, one rate a depth; a test compares.
+_RATES = {
+    "kaiming": (0.03, 0.01, 0.01, 0.003),
+    "fractional": (0.03, 0.03, 0.01, 0.003),
+    "lyapunov": (0.03, 0.03, 0.01, 0.003),
+    "kaiming_uniform": (0.03, 0.01, 0.003, 0.003),
+    "xavier": (0.1, 0.1, 0.03, 0.03),
+    "xavier_uniform": (0.1, 0.1, 0.03, 0.03),
+    "torch_default": (0.1, 0.03, 0.03, 0.03),
+    "random_walk": (0.03, 0.01, 0.01, 0.003),
+    "orthogonal": (0.03, 0.01, 0.01, 0.01),
+    "zero": (0.03, 0.03, 0.01, 0.01),
+    "lsuv": (0.03, 0.03, 0.01, 0.003),
+    "torch_default own ends": (0.3, 0.03, 0.03, 0.03),
+    "orthogonal own ends": (0.03, 0.03, 0.01, 0.003),
+    "zero own ends": (0.1, 0.03, 0.03, 0.03),
+    "lsuv own ends": (0.03, 0.01, 0.003, 0.003),
+    "looks_linear own ends": (0.03, 0.01, 0.01, 0.003),
+    "looks_linear orthogonal own ends": (0.03, 0.03, 0.01, 0.01),
+}
 
 
 def contest_trials(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
@@ -70,3 +90,6 @@ def contest_trials(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
 CONTEST_RATES = contest_trials(
     "contest", dict.fromkeys([arm for arm, _ in (*_ALIKE, *_OWN)], (GRID[0],) * len(DEPTHS))
 ).over_rates(GRID, name="contest_rates", seeds=tuple(range(100, 103)), epochs=2)
+
+#: The comparison under plans/contest.yml.
+CONTEST = contest_trials("contest", _RATES)
