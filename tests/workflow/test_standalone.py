@@ -92,7 +92,7 @@ def test_a_page_becomes_one_file(built):
     assert soup.img["src"] == f"data:image/png;base64,{content}"
     table = base64.b64encode(b"x,y\n1,2\n").decode()
     assert soup.select_one(".figure-files a")["href"] == f"data:text/csv;base64,{table}"
-    links = {link.get_text(): link["href"] for link in soup.find_all("a", href=True)}
+    links = {link.get_text(): link["href"] for link in soup.find_all("a", href=True, download=False)}
     assert links == {"beside": "02_other.html#t", "out": "https://example.org", "He, 2015": "#id7"}
     assert soup.find(id="id7").get_text() == "He 2015."
     assert soup.find(id="id8") is None
