@@ -17,7 +17,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.figures.numbers import number
 from fracrepro.figures.style import order_style
 from fracrepro.nn import initialize_, networks, schemes
-from fracrepro.nn.experiments import PROTOCOLS
+from fracrepro.nn.experiments.registry import EXPERIMENTS
 from fracrepro.stats.paired import paired_difference
 from fracrepro.theory import activations
 from fracrepro.workflow import site
@@ -33,6 +33,8 @@ PAGES = {
     "smalloutputs": "06_small_outputs",
     "training mnist": "09_mnist",
     "training cifar10": "10_cifar10",
+    "training contest": "19_schemes_compared",
+    "training blocks": "19_schemes_compared",
     "angle": "12_joint_distribution",
     "spectrum": "13_isometry",
 }
@@ -42,7 +44,9 @@ BUDGET = 1e-11  # relative, of every formula in the browser
 
 def place_of(name):
     """The selector of a figure's place on its page."""
-    return f'[data-figure="{name.split()[0]}"]'
+    figure, *record = name.split()
+    chosen = "".join(f'[data-options*="{each}"]' for each in record)  # a page may have two trainings
+    return f'[data-figure="{figure}"]{chosen}'
 
 
 class Operated:
@@ -572,7 +576,7 @@ def check_training(figure, results, of, epoch, first=None):
 
 
 def record_of(name):
-    return load_record(ROOT / "recorded", PROTOCOLS[name.split()[1]])
+    return load_record(ROOT / "recorded", EXPERIMENTS[name.split()[1]])
 
 
 @pytest.mark.browser
@@ -590,6 +594,47 @@ def test_training_curves_and_paired_differences_are_those_of_the_record(operate,
         assert figure.results() == {
             scheme: read_off(100 * value, "test_accuracy", False) for scheme, value in one.items()
         }
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("name", "axis", "cells"),
+    [
+        ("training contest", "depth", (10, 80)),
+        ("training blocks", "blocks", (24,)),
+    ],
+)
+def test_trainings_of_several_networks_are_those_of_the_record(operate, name, axis, cells):
+    results = record_of(name)
+    with operate(name) as figure:
+        for cell in cells:
+            figure.set(cell=str(cell))
+            here = results[results[axis] == cell]
+            check_training(figure, here, "test_accuracy", 2)
+            check_training(figure, here, "train_loss", 3, "kaiming")
+        said = figure.place.locator(".interactive-says").text_content()
+        assert f"{axis} {cells[-1]}" in said
+        # The network before that is another one: its numbers would be seen.
+        other = results[results[axis] == results[axis].iloc[0]]
+        if cells[-1] != results[axis].iloc[0]:
+            with pytest.raises(AssertionError):
+                check_training(figure, other, "test_accuracy", 2)
+
+
+@pytest.mark.browser
+def test_few_of_many_arms_are_on_at_first_and_no_two_of_a_colour_look_alike(operate):
+    results = record_of("training contest")
+    with operate("training contest") as figure:
+        arms = list(dict.fromkeys(results["scheme"]))
+        boxes = figure.field("shown").all()
+        assert [box.get_attribute("value") for box in boxes] == arms
+        on = [box.get_attribute("value") for box in boxes if box.is_checked()]
+        assert arms[0] in on
+        assert len(on) in (5, 6)
+        assert len(drawn(figure)) == len(on)
+        figure.set(shown=arms)
+        looks = [(curve["colour"], curve["dash"]) for curve in drawn(figure)]
+        assert len(set(looks)) == len(arms)
 
 
 @pytest.mark.browser

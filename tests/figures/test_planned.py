@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
 from fracrepro.errors import ArgumentError
-from fracrepro.figures.planned import KINDS, kind_of, verdict_map
+from fracrepro.figures.planned import KINDS, difference_table, kind_of, verdict_map
 from fracrepro.figures.style import legend_below, use_style
 from fracrepro.stats.equivalence import verdict
 
@@ -154,6 +154,19 @@ def test_a_missing_column_and_a_place_with_two_verdicts_are_refused(axes):
         verdict_map(axes, verdicts(), "first", [])
     with pytest.raises(ArgumentError, match="verdict"):
         verdict_map(axes, verdicts().assign(verdict="good"), "first", "depth")
+
+
+def test_differences_stand_with_their_intervals_in_the_order_of_the_rows():
+    given = verdicts().assign(low=-0.9, high=0.81)
+    shown = difference_table(given, "first", "depth", names={"fixup": "Fixup"}, form="+.1f")
+    assert shown.index.tolist() == ["Fixup", "xavier", "zero"]
+    assert shown.loc["Fixup", 20] == "−0.8 (−0.9 to +0.8)"
+    assert shown.loc["xavier", 10] == "0.0 (−0.9 to +0.8)"
+    assert shown.isna().loc["zero", 10]  # not compared
+    with pytest.raises(ArgumentError, match="verdicts: column = 'low'"):
+        difference_table(verdicts(), "first", "depth")
+    with pytest.raises(ArgumentError, match="several at one"):
+        difference_table(given.assign(first="zero"), "first", "depth")
 
 
 def test_signs_and_colours_stay_apart_for_every_reader():

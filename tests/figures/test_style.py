@@ -9,10 +9,12 @@ import matplotlib.pyplot as plt
 
 from fracrepro.errors import ArgumentError
 from fracrepro.figures.style import (
+    arm_label,
     band,
     legend_below,
     order_style,
     points_with_intervals,
+    scheme_of,
     scheme_style,
     use_style,
     whole_numbers,
@@ -76,3 +78,13 @@ def test_orders_one_and_two_are_the_schemes_that_they_are():
     assert len({order_style(s)["color"] for s in (0, 0.25, 0.5, 1, 1.5, 2)}) == 6
     with pytest.raises(ArgumentError, match=r"s = 2\.5"):
         order_style(2.5)
+
+
+def test_an_arm_is_called_by_its_scheme_and_the_rest_of_its_name():
+    for name in schemes.names():
+        label = schemes.get(name).label
+        assert arm_label(name) == arm_label(f"{name} s=1.5") == label
+        assert arm_label(f"{name} own ends s=2") == f"{label}, own ends"
+        assert scheme_of(f"{name} own ends") == name
+    with pytest.raises(ArgumentError, match="scheme"):
+        arm_label("unheard of")

@@ -186,7 +186,10 @@ def test_nobody_types_a_list_of_schemes_outside_the_registry():
 
 
 # These pages report the comparisons of a recorded protocol, one value for each of its schemes.
-RECORDED = {f"{name}.ipynb" for name in ("09_mnist", "10_cifar10", "11_gradient_tails", "17_related_theory")}
+RECORDED = {
+    f"{name}.ipynb"
+    for name in ("09_mnist", "10_cifar10", "11_gradient_tails", "17_related_theory", "19_schemes_compared")
+}
 # These are about schemes that they name: a claim of LSUV's paper is judged beside Kaiming's scheme.
 NAMED = {"16_diagnosis.ipynb"}
 
