@@ -1,4 +1,4 @@
-"""Tables of exercises and pages for a course: a Sphinx extension that makes them of the key and of the runs."""
+"""Tables for a course: a Sphinx extension that makes them of the key to the exercises and of the runs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ExerciseTable(_OfExercises):
         kind = _KINDS.get(type(entry.answer), "on paper")
         return [
             [self.link(entry.page, entry.label, box.title)],
-            [nodes.Text(str(entry.level))],
+            [nodes.Text(f"level {entry.level}")],
             self.text(entry.goal[:1].upper() + entry.goal[1:]),
             [nodes.Text(kind)],
             [self.link(entry.page, "", entry.page[:2])],
@@ -108,7 +108,7 @@ class ExerciseCounts(_OfExercises):
         text = (
             f"There are {len(found)} exercises: {', '.join(each[:-1])} and {each[-1]}. "
             f"The answers to {checked} can be checked by a command; the rest are proofs and small projects. "
-            f"Every exercise has a worked solution, and {code} of these show code that this build has executed."
+            f"Every exercise has a worked solution; {code} of them show code that this build has executed."
         )
         return [nodes.paragraph("", text)]
 
@@ -124,11 +124,11 @@ class PageTable(_OfExercises):
         for page in self.project.notebook_names():
             record = self.record(page)
             profiles.add(record["profile"])
-            levels = ", ".join(str(counts[page, level]) for level in exercises.LEVELS)
+            levels = " + ".join(str(counts[page, level]) for level in exercises.LEVELS) + " exercises"
             link = self.link(page, "", words[page])
-            cells = (self.minutes(page), levels, numbers.number(record["seconds"], ".0f"))
+            cells = (self.minutes(page), levels, f"{numbers.number(record['seconds'], '.0f')} s")
             rows.append([[link], *([nodes.Text(cell)] for cell in cells)])
-        head = ("page", "time to read", "exercises of level 1, 2, 3", "seconds to run")
+        head = ("page", "time to read", "levels 1 + 2 + 3", "run")
         note = f"The seconds are those of this build, at the profile {' and '.join(sorted(profiles))}."
         return [nodes.paragraph("", note), ledger.table(head, rows, classes=["cards"])]
 
