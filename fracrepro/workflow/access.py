@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode, depart_HideCellInput, visit_HideCellInput
 from sphinx import addnodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["setup"]
 
 _BLANK = re.compile(r'<th( class="(?:blank|index_name)\b[^"]*")\s*>(?:&nbsp;)?</th>')
+_SHARED = ("proof-content", "exercise-content", "solution-content")
 _LATE = 900  # behind the theme's own handlers
 
 
@@ -26,6 +28,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything here to Sphinx."""
     app.setup_extension("myst_nb")
     app.connect("doctree-read", empty_cells)
+    app.connect("doctree-read", own_ids)
+    app.add_post_transform(LinksWithoutSpace)
     app.connect("html-page-context", name_folds, priority=_LATE)
     app.add_node(HideCodeCellNode, override=True, html=(open_code, depart_HideCellInput))
     app.add_js_file("scroll.js", loading_method="defer")
@@ -48,6 +52,28 @@ def without_empty_headers(html: str) -> str:
     '<tr><td class="blank level0"></td><th class="col0">x</th></tr>'
     """
     return _BLANK.sub(r"<td\1></td>", html)
+
+
+def own_ids(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the content of each theorem, exercise and solution an id of its own; all of a page share one."""
+    for section in doctree.findall(nodes.section):
+        if section["ids"] and section["ids"][0] in _SHARED and section.parent["ids"]:
+            section["ids"] = [f"{section.parent['ids'][0]}-content"]
+
+
+class LinksWithoutSpace(SphinxPostTransform):
+    """The link in a solution's title begins with the word, not with the space before it."""
+
+    default_priority = 30  # behind those that make these titles
+
+    def run(self, **options: Any) -> None:
+        """Put the space in front of the link."""
+        for title in self.document.findall(nodes.title):
+            for link in [each for each in title if isinstance(each, nodes.reference)]:
+                words = link[0] if link.children else None
+                if isinstance(words, nodes.Text) and words.startswith(" "):
+                    link.replace(words, nodes.Text(words.lstrip()))
+                    title.insert(title.index(link), nodes.Text(" "))
 
 
 def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

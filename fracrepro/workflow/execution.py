@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro.errors import FracreproError
+from fracrepro.figures import downloads
 from fracrepro.files import temporary_folder
 from fracrepro.workflow import provenance, reports, seals, sources
 from fracrepro.workflow.environment import THREADS, variables
@@ -137,8 +138,9 @@ def _run_papermill(task: Task, folder: Path, root: Path) -> str:
                 log_output=False,
                 execution_timeout=CELL_TIMEOUT,
                 extra_arguments=[
-                    "--IPKernelApp.log_level=50"
-                ],  # what a kernel has to say stands in the notebook
+                    "--IPKernelApp.log_level=50",  # what a kernel has to say stands in the notebook
+                    f"--IPKernelApp.extra_extensions={downloads.__name__}",
+                ],
             )
         except papermill.PapermillExecutionError as failure:
             return f"cell [{failure.exec_count}]: {failure.ename}: {failure.evalue}"

@@ -29,8 +29,9 @@ from sphinx.util import logging
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
-from fracrepro.workflow import ledger, parameters
+from fracrepro.workflow import figure_files, ledger, parameters
 from fracrepro.workflow.interactive import directive
+from fracrepro.workflow.pictures import DARK, LIGHT
 from fracrepro.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ _FOLDER = "book/executed/"
 _TAGS = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 _BOUND = re.compile(r"\b(at most|up to|within|below|less than|agree to|vanish(?:es)? to) *$")
 _P_VALUE = re.compile(r"(^|_)p(_value)?$")
-_LIGHT, _DARK = "-light.svg", "-dark.svg"
 _RERUN = "Run it again from the project's folder; the results go to the folder mine, and -p sets a parameter."
 _LEAST = 1e-16  # half a unit in the last place of 1: a bound of every error that came out as 0
 
@@ -54,6 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("myst_nb")
     app.setup_extension(ledger.__name__)
     app.setup_extension(directive.__name__)
+    app.setup_extension(figure_files.__name__)
     app.add_role_to_domain("glue", "text", Quote(), override=True)
     app.add_post_transform(ResolveQuotes)
     app.add_transform(PairModes)
@@ -222,9 +223,9 @@ class PairModes(SphinxTransform):
     def apply(self, **options: Any) -> None:
         """Put the dark picture behind each light one, with the same words."""
         for light in list(self.document.findall(nodes.image)):
-            if light["uri"].endswith(_LIGHT):
+            if light["uri"].endswith(LIGHT):
                 dark = light.deepcopy()
-                dark["uri"] = light["uri"].removesuffix(_LIGHT) + _DARK
+                dark["uri"] = light["uri"].removesuffix(LIGHT) + DARK
                 # Not the theme's own names: it hides a caption with the picture of the other mode.
                 light["classes"].append("picture-light")
                 dark["classes"] += ["picture-dark", "dark-light"]  # the second: as it is, without a grey box

@@ -6,8 +6,8 @@ what its call draws.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fracrepro import files
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODES = ("light", "dark")  #: the modes of a page
+LIGHT, DARK = (f"-{mode}.svg" for mode in MODES)  #: how the names of the two pictures end
+DATA = ".csv"  #: how the name of the file with their data ends
 #: What the fractional scheme is compared with: its name in reported values, and its label.
 OTHERS = {"kaiming": "Kaiming", "xavier": "Xavier"}
 #: The pages with the full protocols, by data set.
 PAGES = {"MNIST": "09_mnist", "CIFAR-10": "10_cifar10"}
 _DEPTH, _WIDTH, _IMAGES = 20, 64, 128  # of the network and the batch that are diagnosed
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as SVG, and its data as CSV."""
+
+    svg: str
+    csv: str
 
 
 def path(name: str, mode: str) -> str:
@@ -53,13 +63,15 @@ def _values(project: Project, page: str) -> Mapping[str, Any]:
     return seals.edited_page(project.executed, page)[0].get("values", {})
 
 
-def _write(project: Project, name: str, draw: Callable[[str], str]) -> None:
+def _write(project: Project, name: str, draw: Callable[[str], Picture]) -> None:
     for mode in MODES:
-        files.write_text(project.root / path(name, mode), draw(mode))
+        picture = draw(mode)
+        files.write_text(project.root / path(name, mode), picture.svg)
+    files.write_text(project.root / f"{path(name, MODES[0]).removesuffix(LIGHT)}{DATA}", picture.csv)
 
 
-def landing(values: Mapping[str, Mapping[str, Any]], mode: str) -> str:
-    """Return the landing figure as SVG, the same text for the same values.
+def landing(values: Mapping[str, Mapping[str, Any]], mode: str) -> Picture:
+    """Return the landing figure, the same text for the same values.
 
     Args:
         values: what the pages with the full protocols reported, by data set.
@@ -72,11 +84,11 @@ def landing(values: Mapping[str, Mapping[str, Any]], mode: str) -> str:
         return Difference(data, mean, low, high, values[data]["record_runs"])
 
     rows = {label: [difference(data, other) for data in values] for other, label in OTHERS.items()}
-    return _svg(lambda: landing_figure(rows, mode))
+    return _picture(lambda: landing_figure(rows, mode))
 
 
-def diagnosis(mode: str) -> str:
-    """Return what :func:`fracrepro.nn.diagnosis.plot_diagnosis` draws of three schemes, as SVG.
+def diagnosis(mode: str) -> Picture:
+    """Return what :func:`fracrepro.nn.diagnosis.plot_diagnosis` draws of three schemes.
 
     Args:
         mode: "light" or "dark".
@@ -102,19 +114,21 @@ def diagnosis(mode: str) -> str:
         with mpl.rc_context(inks(mode)):
             return plot_diagnosis(frames)
 
-    return _svg(draw)
+    return _picture(draw)
 
 
-def _svg(draw: Callable[[], Figure]) -> str:
-    """Draw in the book's style; without a date, and with names that do not change from run to run."""
+def _picture(draw: Callable[[], Figure]) -> Picture:
+    """Draw in the book's style."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
+    from fracrepro.figures.plotted import as_csv
     from fracrepro.figures.style import use_style
+    from fracrepro.figures.vector import as_svg
 
-    with mpl.rc_context({"svg.hashsalt": "fracrepro"}), io.StringIO() as text:
+    with mpl.rc_context():
         use_style()
         figure = draw()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        picture = Picture(as_svg(figure), as_csv(figure))
         plt.close(figure)
-        return text.getvalue()
+        return picture

@@ -188,6 +188,8 @@ class Page:
         article = soup.select_one("article.bd-article")
         assert article is not None  # every page of the theme has one
         self._add_references(soup, article)
+        for link in article.select(".figure-files a"):
+            link["href"] = self._inlined(str(link["href"]))
         self._untie_links(article)
         for image in article.find_all("img", src=True):
             image["src"] = self._inlined(str(image["src"]))
@@ -212,7 +214,7 @@ class Page:
         return (self.path.parent / parts.path).resolve()
 
     def _inlined(self, address: str) -> str:
-        """The address of an image as its content."""
+        """The address of a picture or of a file to download as its content."""
         path = self._local(address)
         if path is None:
             return address

@@ -86,6 +86,11 @@ INTERNAL = {
     "fracrepro.workflow.ledger_filter": "the ledger in the book",
     "fracrepro.workflow.repository": "links of the book",
     "fracrepro.workflow.search": "the search of the book",
+    "fracrepro.figures.artists": "how the data below a figure are read off it",
+    "fracrepro.figures.downloads": "the files below each figure",
+    "fracrepro.figures.plotted": "the files below each figure",
+    "fracrepro.figures.vector": "the files below each figure",
+    "fracrepro.workflow.figure_files": "the files below each figure",
     "fracrepro.figures.landing": "behind `fracrepro build`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
 }

@@ -2,14 +2,20 @@
 
 import functools
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
 from fracrepro.workflow import site
 
 FOREIGN = re.compile(r"^(https?:)?//")
+# What an SVG may ask for; the addresses of the two name spaces are names.
+FOREIGN_NAMES = re.compile(
+    r"(?:href|src)=\"(?!#|data:)[^\"]*\"|url\((?!#)[^)]*\)|https?://(?!www\.w3\.org/)[^\"<]*"
+)
 
 
 def pages(book):
@@ -62,6 +68,28 @@ def test_every_figure_has_a_number_a_caption_and_alt_text(book):
             assert re.match(number, caption.get_text(strip=True, separator=" ")), name
             count += 1
     assert count >= 7
+
+
+def test_every_figure_has_its_svg_and_its_data(book):
+    count = 0
+    for name, soup in soups(book).items():
+        for figure in soup.select("article figure:has(img)"):
+            links = figure.find_next_sibling("p", class_="figure-files").select("a")
+            number = re.match(r"Fig\. [\d.]*\d", figure.figcaption.get_text(strip=True, separator=" "))[0]
+            assert [link["aria-label"] for link in links] == [f"SVG of {number}", f"data (CSV) of {number}"]
+            vector, data = (pages(book)[name].parent / link["href"] for link in links)
+            root = ET.parse(vector).getroot()
+            title = root.find("{http://www.w3.org/2000/svg}title").text
+            assert len(title) > 10, vector
+            assert set(FOREIGN_NAMES.findall(vector.read_text())) == set(), vector
+            table = pd.read_csv(data, comment="#")
+            assert {"panel", "series", "label", "kind", "look", "x", "y"} <= set(table), data
+            assert len(table), data
+            assert data.read_text().startswith(
+                f"# figure {data.stem} of the page {name.rpartition('/')[2]}: "
+            )
+            count += 1
+    assert count >= 40
 
 
 def test_code_that_only_draws_is_folded(book):

@@ -53,6 +53,7 @@ PAGE = """<html><head><title>A page</title>
 <body><article class="bd-article"><h1>A page</h1><img src="../../_images/x.png" alt="x"/>
 <a href="../claims.html#c">elsewhere</a> <a href="02_other.html#t">beside</a> <a href="https://example.org">out</a>
 <a href="../bibliography.html#id7">He, 2015</a>
+<p class="figure-files"><a href="01_page/x.csv" download="x.csv">data (CSV)</a></p>
 <div class="verdict">The <a href="../glossary.html#t">term</a>. <a href="../claims.html#c">Ledger</a></div>
 </article></body></html>"""
 STYLE = """@import "basic.css?v=1"; @import url('gone.css');
@@ -67,6 +68,7 @@ def built(tmp_path):
     files = {
         "book/executed/01_page.html": PAGE,
         "book/bibliography.html": LISTING,
+        "book/executed/01_page/x.csv": "x,y\n1,2\n",
         "_static/basic.css": ".d{color:blue}",
         "_static/a.css": STYLE,
         "_static/big.js": "fetch('everything')",
@@ -88,7 +90,9 @@ def test_a_page_becomes_one_file(built):
     )
     content = base64.b64encode(b"picture").decode()
     assert soup.img["src"] == f"data:image/png;base64,{content}"
-    links = {link.get_text(): link["href"] for link in soup.find_all("a", href=True)}
+    table = base64.b64encode(b"x,y\n1,2\n").decode()
+    assert soup.select_one(".figure-files a")["href"] == f"data:text/csv;base64,{table}"
+    links = {link.get_text(): link["href"] for link in soup.find_all("a", href=True, download=False)}
     assert links == {"beside": "02_other.html#t", "out": "https://example.org", "He, 2015": "#id7"}
     assert soup.find(id="id7").get_text() == "He 2015."
     assert soup.find(id="id8") is None

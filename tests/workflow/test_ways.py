@@ -1,8 +1,10 @@
 """What is added to the builder: repairs for access, the list of the search, the address of the repository."""
 
+import io
 import json
 import math
 
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
@@ -94,7 +96,12 @@ def test_the_landing_figure_is_the_same_for_the_same_values_and_differs_by_mode(
     light = pictures.landing(VALUES, "light")
     assert light == pictures.landing(VALUES, "light")
     assert light != pictures.landing(VALUES, "dark")
-    assert len(light) < 150_000
+    assert len(light.svg) < 150_000
+    table = pd.read_csv(io.StringIO(light.csv), comment="#")
+    means = table[table["kind"] == "points with intervals"]
+    assert set(means["x"]) == {ENDS["mean"]}
+    assert set(means["x_low"]) == {ENDS["low"]}
+    assert set(means["x_high"]) == {ENDS["high"]}
 
 
 def test_the_landing_figure_shows_the_law_and_the_reported_differences():

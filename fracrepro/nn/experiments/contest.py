@@ -81,7 +81,7 @@ def contest_trials(name: str, rates: Mapping[str, tuple[float, ...]]) -> Trials:
         alike = dataclasses.replace(own, frame="kaiming")
         for network, arms in ((alike, _ALIKE), (own, _OWN)):
             trials += [Trial(depth, arm, network, scheme, rates[arm][k]) for arm, scheme in arms]
-    base = MNIST.replace(name=name, seeds=tuple(range(200, 220)), epochs=3)
+    base = MNIST.replace(name=name, seeds=tuple(range(200, 216)), epochs=3)
     return Trials(base, "depth", tuple(trials))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fracrepro.arguments import choice
 from fracrepro.nn.experiments.base import Experiment
 from fracrepro.nn.experiments.batch_sizes import BATCH_SIZE
-from fracrepro.nn.experiments.blocks import BLOCKS_RATES
+from fracrepro.nn.experiments.blocks import BLOCKS, BLOCKS_RATES
 from fracrepro.nn.experiments.contest import CONTEST, CONTEST_RATES
 from fracrepro.nn.experiments.gradient_tails import GRADIENT_TAILS
 from fracrepro.nn.experiments.mechanism import MECHANISM
@@ -29,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             ORDERS_RATES,
             CONTEST,
             CONTEST_RATES,
+            BLOCKS,
             BLOCKS_RATES,
         )
     },

@@ -10,7 +10,7 @@ from fracrepro.nn.experiments.registry import EXPERIMENTS
 from fracrepro.stats.rates import best_rates
 
 ROOT = Path(__file__).parents[3]
-PLANNED = ("orders", "contest")
+PLANNED = ("orders", "contest", "blocks")
 
 
 @pytest.mark.parametrize("name", PLANNED)
