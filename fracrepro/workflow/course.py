@@ -88,7 +88,7 @@ class ExerciseTable(_OfExercises):
         kind = _KINDS.get(type(entry.answer), "on paper")
         return [
             [self.link(entry.page, entry.label, box.title)],
-            [nodes.Text(f"level {entry.level}")],
+            [nodes.Text(f"level\u00a0{entry.level}")],
             self.text(entry.goal[:1].upper() + entry.goal[1:]),
             [nodes.Text(kind)],
             [self.link(entry.page, "", entry.page[:2])],
@@ -118,17 +118,17 @@ class PageTable(_OfExercises):
 
     def run(self) -> list[nodes.Node]:
         """Make the table, below a line that says which profile the seconds are of."""
-        counts = Counter((entry.page, entry.level) for entry, _ in self.exercises())
+        counts = Counter(entry.page for entry, _ in self.exercises())
         words = elsewhere.labels(self.project.root)
         rows, profiles = [], set()
         for page in self.project.notebook_names():
             record = self.record(page)
             profiles.add(record["profile"])
-            levels = " + ".join(str(counts[page, level]) for level in exercises.LEVELS) + " exercises"
             link = self.link(page, "", words[page])
-            cells = (self.minutes(page), levels, f"{numbers.number(record['seconds'], '.0f')} s")
+            posed = f"{counts[page]} exercise{'s' * (counts[page] != 1)}"
+            cells = (self.minutes(page), posed, f"{numbers.number(record['seconds'], '.0f')}\u00a0s")
             rows.append([[link], *([nodes.Text(cell)] for cell in cells)])
-        head = ("page", "time to read", "levels 1 + 2 + 3", "run")
+        head = ("page", "to read", "to solve", "to run")
         note = f"The seconds are those of this build, at the profile {' and '.join(sorted(profiles))}."
         return [nodes.paragraph("", note), ledger.table(head, rows, classes=["cards"])]
 
