@@ -1,9 +1,12 @@
 """Slides are made of a page's boxes and figures: which, in which order, and what is left to the page."""
 
+import io
 import re
 
 import pytest
 from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from fracrepro.workflow.slides import deck, slides, split_sentence
 
@@ -95,3 +98,24 @@ def test_a_deck_has_unique_anchors_page_numbers_and_no_foreign_address(found):
 )
 def test_the_message_of_a_caption_is_its_first_sentence(text, message, rest):
     assert split_sentence(text) == (message, rest)
+
+
+def test_a_build_writes_the_deck_and_links_to_it_from_its_page_and_from_prose(tmp_path):
+    folder = tmp_path / "book" / "executed"
+    folder.mkdir(parents=True)
+    (tmp_path / "index.md").write_text("# A\n\nThe {slides}`01_page` and {slides}`02_gone`.\n")
+    (folder / "01_page.md").write_text("# Page\n\n**Overview.** One.\nTwo.\n")
+    settings = {"extensions": ["myst_nb", "sphinx.ext.mathjax", "fracrepro.workflow.slides"]}
+    settings |= {"html_theme": "basic", "mathjax_path": "m.js", "mathjax3_config": {}}
+    out, warnings = tmp_path / "out", io.StringIO()
+    with patch_docutils(), docutils_namespace():
+        Sphinx(tmp_path, None, out, out, "html", settings, status=None, warning=warnings).build()
+    made = BeautifulSoup((out / "book/executed/01_page-slides.html").read_text(), "html.parser")
+    assert [item.get_text() for item in made.select("li")] == ["One.", "Two."]
+    page = BeautifulSoup((out / "book/executed/01_page.html").read_text(), "html.parser")
+    assert page.select_one("p.page-slides a")["href"] == "01_page-slides.html"
+    index = BeautifulSoup((out / "index.html").read_text(), "html.parser")
+    links = [link["href"] for link in index.find_all("a", string="slides")]
+    assert links[0] == "book/executed/01_page-slides.html"
+    assert "slides: no page 02_gone" in warnings.getvalue()
+    assert not list((out / "book").rglob("index-slides.html"))
