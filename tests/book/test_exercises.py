@@ -108,7 +108,7 @@ def test_the_built_page_folds_every_solution_with_its_code_and_output(book, page
             assert first in folded[0].select_one(".cell_input").get_text(), box.label
 
 
-def test_the_whole_handout_can_be_written(book):
+def test_the_whole_handout_can_be_written():
     """Every statement of the book on one page, with nothing left unresolved and no solution on it."""
     from fracrepro.workflow import standalone
 
