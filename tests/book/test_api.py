@@ -90,6 +90,7 @@ INTERNAL = {
     "fracrepro.figures.downloads": "the files below each figure",
     "fracrepro.figures.plotted": "the files below each figure",
     "fracrepro.figures.vector": "the files below each figure",
+    "fracrepro.workflow.slides": "the slides of the book",
     "fracrepro.workflow.figure_files": "the files below each figure",
     "fracrepro.figures.landing": "behind `fracrepro build`",
     "fracrepro.workflow.usage": "behind `fracrepro build`",
