@@ -278,6 +278,5 @@ def test_where_every_run_starts_the_fall_that_would_be_seen_is_told(results, pla
         return stats.binom.pmf(counts, 30, fall)[seen].sum()
 
     assert power(share["detectable"]) >= 0.8 > power(share["detectable"] - 0.001)
-    assert (
-        f"a difference of {share['detectable']:.2g} would" in share["verdict"] or share["p_equivalent"] < 0.05
-    )
+    words = f"a difference of {share['detectable']:.2g} would have been seen"
+    assert share["verdict"] in (f"not known, {words}", "equivalent within the margin")
