@@ -32,7 +32,7 @@ class Series:
 
 
 def series_of(axes: Axes) -> Iterator[Series]:
-    """What was drawn into a panel, call by call; words, frames and what is invisible are left out."""
+    """What was drawn into a panel, call by call; frames and what is invisible are left out."""
     from matplotlib.container import BarContainer, ErrorbarContainer
 
     belongs = {id(part): each for each in axes.containers for part in _parts(each)}
@@ -62,8 +62,8 @@ def _parts(container: Any) -> Iterator[Artist]:
 
 
 def _artist(axes: Axes, artist: Any) -> Iterator[Series]:
-    """What one artist shows; nothing where it is words, or tied to the frame alone."""
-    from matplotlib import collections, contour, image, lines, patches, spines
+    """What one artist shows; nothing where it is tied to the frame alone, as titles are."""
+    from matplotlib import collections, contour, image, lines, patches, spines, text
 
     label, look = _label(artist), _look(artist)
     if isinstance(artist, lines.Line2D):
@@ -91,6 +91,11 @@ def _artist(axes: Axes, artist: Any) -> Iterator[Series]:
         ends = {"x_low": x_low, "x_high": x_high, "y_low": y_low, "y_high": y_high}
         columns = {name: [end] for name, end in ends.items() if end is not None}
         yield Series("area", label, look, columns)
+    elif isinstance(artist, text.Text):
+        x, y = _places(axes, artist.get_transform(), [artist.get_position()])
+        words = " ".join(artist.get_text().split())
+        if words and len(x) and x[0] is not None and y[0] is not None:  # beside data, not beside the frame
+            yield Series("words", words, "", {"x": x, "y": y})
     elif isinstance(artist, patches.Patch) and not isinstance(artist, spines.Spine):
         inner = artist.get_patch_transform().transform(artist.get_path().vertices)
         x, y = _places(axes, artist.get_transform(), inner)

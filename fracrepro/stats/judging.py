@@ -18,7 +18,7 @@ from fracrepro.stats.multiplicity import holm
 from fracrepro.stats.paired import paired_difference
 from fracrepro.stats.plans import ExperimentPlan, arm
 from fracrepro.stats.reaching import compare_times, epochs_to, rank_differences
-from fracrepro.stats.shares import detectable_share, share_difference
+from fracrepro.stats.shares import ShareDifference, detectable_share, share_difference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,7 +214,7 @@ class _Comparison:
         if self.endpoint.measure == "share":
             share = share_difference(raw[self.first], raw[self.second], confidence=1 - level)
             low, high = share.low, share.high
-            detectable = detectable_share(share.pairs, min(share.first, share.second), level=level)
+            detectable = _visible(share, level)
         else:
             found = paired_difference(first, second, confidence=1 - level)
             low, high, detectable = found.low, found.high, found.detectable
@@ -333,3 +333,11 @@ def _goal(endpoint: Endpoint) -> float:
     """The goal, which these measures have."""
     assert endpoint.goal is not None
     return endpoint.goal
+
+
+def _visible(share: ShareDifference, level: float) -> float:
+    """The rise above the smaller share that would be seen; where none would, the fall below the larger."""
+    small, large = sorted((share.first, share.second))
+    rise = detectable_share(share.pairs, small, level=level)
+    # Failures are shares too: a fall from p is a rise from 1 - p.
+    return detectable_share(share.pairs, 1 - large, level=level) if np.isnan(rise) else rise

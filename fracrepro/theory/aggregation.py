@@ -148,7 +148,7 @@ def energy_preserving_variance(aggregation: ArrayLike, fan_in: float, activation
     .. math:: \frac{1}{\text{fan\_in} \cdot E\varphi(g)^2 \cdot \lambda_{\max}(A)^2},
 
     with g standard normal and λ_max the spectral radius: for ReLU 2/fan_in where that is 1, as it is for both
-    normalised aggregations.
+    normalized aggregations.
     The degree of a node enters through A only.
 
     Args:
@@ -160,7 +160,7 @@ def energy_preserving_variance(aggregation: ArrayLike, fan_in: float, activation
         ArgumentError: outside these ranges.
 
     Source:
-        DeZoort and Hanin 2023 for the abstract's claim of a unique generalisation of He's variance; the
+        DeZoort and Hanin 2023 for the abstract's claim of a unique generalization of He's variance; the
         formula is derived on page 15, graph-thm-energy.
 
     >>> from fracrepro.theory.activations import ReLU

@@ -104,6 +104,8 @@ _SUMMARY = r"""
 It shows that the moment of the chosen order is kept, and that Kaiming's variance does not keep it.
 It does not show what this means for training.
 
+## Exercises
+
 ```{exercise} Order two
 :label: ex-@name@
 

@@ -41,6 +41,7 @@ _LEFT_OUT = {
     "sphinx_copybutton",
     "sphinx_multitoc_numbering",
     "fracrepro.workflow.reference",
+    "fracrepro.workflow.slides",
 }
 _KEPT_SCRIPTS = ("togglebutton.js",)  # opens and closes solutions and proofs
 _KEPT_BODIES = ("toggle", "window.MathJax")  # the settings of the two

@@ -31,7 +31,7 @@ def handout(names: tuple[str, ...], out: Path) -> None:
 def check_answers(file: Path, show_answers: bool) -> None:
     """Say which answers of a filled-in sheet are right; exit with 1 when one is not.
 
-    A line of the sheet is `label: value`; a number may be typed as 0.5, 1/2, 5e-1, 50 % or 1,400.
+    A line of the sheet is a label, a colon and an answer, which may be typed as 0.5, 1/2, 50 % or 1,400.
     """
     from fracrepro.workflow import answers, bundle, exercises
 

@@ -214,6 +214,65 @@ def test_on_paper_nothing_is_cut_grey_or_unfolded(book, reader):
         assert max(solutions) < 120, "solutions stay closed"
 
 
+def decks(book):
+    return [f"book/executed/{name}-slides" for name in book.project.notebook_names()]
+
+
+def test_the_slides_of_every_page_are_without_fault_in_both_modes_on_a_phone_and_on_paper(book, reader):
+    wrong = {}
+    cut = """() => [...document.querySelectorAll('.slide')]
+      .filter(slide => slide.scrollHeight > slide.clientHeight + 1).map(slide => slide.id)"""
+    for name in decks(book):
+        for mode in ("light", "dark"):
+            with reader.page(f"{name}.html", color_scheme=mode, viewport=DESK) as page:
+                found = faults(page, **({} if mode == "light" else CONTRAST))
+                found += ["a formula does not parse"] * page.locator("mjx-merror").count()
+                if mode == "light":
+                    page.set_viewport_size(PHONE)
+                    page.wait_for_timeout(200)  # ms, for what scrolls to be marked
+                    width, room = page.evaluate(WIDTH)
+                    found += ["scrolls sideways"] * (width > room)
+                    page.emulate_media(media="print")
+                    page.set_viewport_size({"width": 1123, "height": 631})  # the sheet
+                    found += [f"cut on paper: {slide}" for slide in page.evaluate(cut)]
+                if found:
+                    wrong[mode, name] = found
+    assert wrong == {}
+    assert reader.trouble == []
+
+
+def test_slides_are_turned_by_keys_and_buttons(reader):
+    here = """() => [...document.querySelectorAll('.slide')]
+      .findIndex(slide => Math.abs(slide.getBoundingClientRect().top) < 2)"""
+    with reader.page("book/executed/02_moment_preservation-slides.html", viewport=DESK) as page:
+        count = page.locator(".slide").count()
+        expected = 0
+        for key, place in [("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), ("Home", 0), ("End", -1)]:
+            page.keyboard.press(key)
+            expected = place % count
+            page.wait_for_function(f"({here})() === {expected}")
+            assert page.url.endswith(f"#slide-{expected + 1}")
+        page.get_by_role("button", name="Previous slide").click()
+        page.wait_for_function(f"({here})() === {expected - 1}")
+        assert page.locator(".slide").nth(expected).locator(".number").inner_text() == f"{count} / {count}"
+        page.get_by_role("link", name="The page of these slides").click()
+        page.wait_for_url("**/02_moment_preservation.html")
+        assert page.locator("p.page-slides a").get_attribute("href") == "02_moment_preservation-slides.html"
+    assert reader.trouble == []
+
+
+def test_slides_read_without_scripts(book, browser, served):
+    context = browser.new_context(java_script_enabled=False, viewport=DESK)
+    page = context.new_page()
+    page.goto(f"{served}book/executed/02_moment_preservation-slides.html")
+    slides = page.locator(".slide")
+    assert all(slides.nth(k).is_visible() for k in range(slides.count()))
+    assert page.locator(".slide img").first.is_visible()
+    assert r"\sigma" in page.locator("main").inner_text()
+    assert page.locator("nav.turn").count() == 0
+    context.close()
+
+
 def test_headings_go_down_one_step_at_a_time(book):
     for name in site.toc_files(book.project):
         soup = BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser")

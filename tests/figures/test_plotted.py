@@ -159,10 +159,18 @@ def test_panels_are_numbered_and_named():
     right.plot([3], [4])
     right.twinx().plot([5], [6])
     right.inset_axes((0.1, 0.1, 0.2, 0.2)).plot([7], [8])
-    left.text(0, 0, "words are no data")
+    left.text(0, 9, "words beside data", transform=left.transData)
+    left.text(0, 0, "words beside the frame", transform=left.transAxes)
     text = as_csv(figure)
     found = read(text)
-    assert found[["panel", "x", "y"]].to_numpy().tolist() == [[1, 1, 2], [2, 3, 4], [3, 7, 8], [4, 5, 6]]
+    assert found[["panel", "x", "y"]].to_numpy().tolist() == [
+        [1, 1, 2],
+        [1, 0, 9],
+        [2, 3, 4],
+        [3, 7, 8],
+        [4, 5, 6],
+    ]
+    assert found["label"].tolist()[1] == "words beside data"
     assert "# panel 2, The right one: x: without a label" in text
 
 

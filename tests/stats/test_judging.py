@@ -265,3 +265,18 @@ def test_results_without_a_compared_value_are_refused(fields, results):
     table = results(12)
     with pytest.raises(ValueError, match="results: depth = '4': need one of '2'"):
         judging.judge(of_accuracy(fields, endpoint=across(fields)), table[table["depth"] == 2])
+
+
+def test_where_every_run_starts_the_fall_that_would_be_seen_is_told(results, plan):
+    share = judging.judge(plan, results(1))
+    share = share[share["endpoint"] == "share that starts"].iloc[0]
+    assert (share["mean_first"], share["mean_second"]) == (1.0, 1.0)
+
+    def power(fall):  # all pairs that differ differ one way; their number is binomial
+        counts = np.arange(31)
+        seen = [n > 0 and stats.binomtest(n, n).pvalue <= plan.level_of_one() for n in counts]
+        return stats.binom.pmf(counts, 30, fall)[seen].sum()
+
+    assert power(share["detectable"]) >= 0.8 > power(share["detectable"] - 0.001)
+    words = f"a difference of {share['detectable']:.2g} would have been seen"
+    assert share["verdict"] in (f"not known, {words}", "equivalent within the margin")

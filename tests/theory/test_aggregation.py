@@ -1,4 +1,4 @@
-"""Aggregations of a graph: the bundled one, both normalisations, and the variance that goes with them."""
+"""Aggregations of a graph: the bundled one, both normalizations, and the variance that goes with them."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_karate_club_is_the_published_one():
 
 
 @pytest.mark.parametrize("loops", [True, False])
-def test_both_normalisations_have_spectral_radius_one(loops):
+def test_both_normalizations_have_spectral_radius_one(loops):
     symmetric = agg.symmetric_aggregation(ADJACENCY, self_loops=loops)
     mean = agg.mean_aggregation(ADJACENCY, self_loops=loops)
     assert (symmetric == symmetric.T).all()
@@ -30,7 +30,7 @@ def test_both_normalisations_have_spectral_radius_one(loops):
     np.testing.assert_allclose(*found, rtol=0, atol=1e-13)
     for each in (symmetric, mean):
         assert agg.spectral_radius(each) == pytest.approx(1.0, rel=1e-13)
-    # The control: without normalisation it is far from 1.
+    # The control: without normalization it is far from 1.
     assert agg.spectral_radius(ADJACENCY) > 6
 
 
@@ -72,8 +72,8 @@ def test_the_variance_by_its_formula(activation, square):
     radius = np.abs(np.linalg.eigvals(ADJACENCY)).max()
     expected = 1 / (20 * square * radius**2)
     assert agg.energy_preserving_variance(ADJACENCY, 20, activation) == pytest.approx(expected, rel=1e-13)
-    normalised = agg.symmetric_aggregation(ADJACENCY)
-    found = agg.energy_preserving_variance(normalised, 20, activation)
+    normalized = agg.symmetric_aggregation(ADJACENCY)
+    found = agg.energy_preserving_variance(normalized, 20, activation)
     assert found == pytest.approx(1 / (20 * square), rel=1e-13)
 
 

@@ -241,3 +241,16 @@ def test_key_and_page_fit(project):
 
 def test_the_books_key_is_read():
     assert exercises.load(Project(ROOT))
+
+
+@pytest.mark.parametrize("name", Project(ROOT).notebook_names())
+def test_every_page_has_its_exercises_under_a_heading_and_code_that_fits_the_box(name):
+    """A line of 80 characters and more wraps in the box of a solution on a screen of 1300 pixels."""
+    cells = json.loads(Project(ROOT).notebook_path(name).read_text())["cells"]
+    text = "\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "markdown")
+    heading, first = text.index("\n## Exercises\n"), text.index("```{exercise}")
+    assert heading < first
+    assert "\n## " not in text[heading + 1 :]
+    found = exercises.posed(Project(ROOT), name)
+    assert [line for one in found for line in one.code.splitlines() if len(line) > 79] == []
+    assert [one.label for one in found if not one.solution] == []

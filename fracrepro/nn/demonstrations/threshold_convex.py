@@ -32,7 +32,7 @@ def patterns(points: int) -> np.ndarray:
 
 
 def solve(columns: ArrayLike, targets: ArrayLike, beta: float) -> np.ndarray:
-    """Return the c that minimises ``½‖Dc - y‖² + β‖c‖₁``.
+    """Return the c that minimizes ``½‖Dc - y‖² + β‖c‖₁``.
 
     The dual is the projection of y on the polytope ``|Dᵀv| ≤ β``, a least-distance problem, which one call
     of nonnegative least squares solves in finitely many steps; its multipliers are c.

@@ -24,13 +24,13 @@ class Graph(NormalScheme):
 
     The aggregation A is read off the model: a fixed square matrix that multiplies the features from the left,
     on the same side of all activations as the layer.
-    λ_max is the largest absolute value of its eigenvalues; for symmetric normalised and for row-stochastic A
+    λ_max is the largest absolute value of its eigenvalues; for symmetric normalized and for row-stochastic A
     it is 1 and C is He's 2.
     The fan is that of the features; the degree of a node enters through A only.
     A layer without aggregation counts as one with λ_max = 1.
 
     Source:
-        DeZoort and Hanin 2023, whose abstract says that an essentially unique generalisation of He's scheme
+        DeZoort and Hanin 2023, whose abstract says that an essentially unique generalization of He's scheme
         exists and gives no constant; C is derived on page 15, graph-thm-energy, for the ReLU too.
 
     >>> from fracrepro.theory.activations import ReLU
