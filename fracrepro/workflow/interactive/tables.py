@@ -72,7 +72,7 @@ def looks(project: Project) -> dict[str, Any]:
 
 
 #: Recorded experiments whose runs the figure `training` can show.
-RECORDS = ("mnist", "cifar10", "contest")
+RECORDS = ("mnist", "cifar10", "contest", "blocks")
 
 TABLES: dict[str, Table] = {
     "schemes": Table(looks, ("fracrepro.nn.schemes", "fracrepro.figures.style")),
