@@ -4,7 +4,7 @@ With X = R² and E e^{zX} = L(-z), analytic to the left of z = 1/(2 max A²),
 
     E X^q = (Γ(q + 1)/(2πi)) ∫ E e^{zX} z^{-q-1} dz
 
-along a parabola through the saddle point.  Derivation: book/numerics.md.
+along a curve through the saddle point.  Derivation: book/numerics.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fracrepro.theory.numerics import amplitudes
 _LOGIT_RANGE, _CANDIDATES = 30.0, 2001
 # numerics.md: numerics-parabola
 _STEP, _END = 1 / 32, 45.0
+# numerics.md: numerics-hyperbola
+_TURNING, _NEAR = 200.0, 0.5
 
 
 def log_high_moment(q: float, width: int, mean: float, activation: Activation) -> float:
@@ -43,7 +45,7 @@ def _trapezoid(terms: np.ndarray) -> float:
 def _contour(
     q: float, width: int, mean: float, activation: Activation
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """log z on half of the parabola, the integral's terms there, and the logarithm of their factor."""
+    """log z on half of a curve, the integral's terms there, and the logarithm of their factor."""
     parts = activation.live
     top = max(part.high for part in parts)
     edge = mean / (2.0 * top * top)  # E e^{zX/m} is analytic to the left of this z
@@ -58,9 +60,28 @@ def _contour(
     c = edge * fractions[best]
     # Scale of the peak along the line: the distance to the nearer singularity, or the Gaussian width.
     reach = min(1.0, edge / c - 1.0, 1.0 / math.sqrt(q))
-    # On the parabola z = c (1 + iv)² the transform decays, whereas on a vertical line it would oscillate.
+    path = _hyperbola if q > _TURNING and c > _NEAR * edge else _parabola
+    ratio, log_ratio, slope = path(reach)
+    log_value = log_mgf(c * ratio) - (q + 1.0) * log_ratio - objective[best] - q * math.log(c)
+    return math.log(c) + log_ratio, np.exp(log_value) * slope, float(objective[best])
+
+
+def _parabola(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """z/c, its logarithm and its slope over i on z = c (1 + iv)².
+
+    The transform decays there, whereas on a vertical line it would oscillate.
+    """
     v = reach * np.sinh(np.arange(0.0, _END, _STEP))
     line = 1.0 + 1j * v
-    log_value = log_mgf(c * line**2) - 2.0 * (q + 1.0) * np.log(line) - objective[best] - q * math.log(c)
-    terms = np.exp(log_value) * 2.0 * line * np.sqrt(v * v + reach * reach)
-    return math.log(c) + 2.0 * np.log(line), terms, float(objective[best])
+    return line**2, 2.0 * np.log(line), 2.0 * line * np.sqrt(v * v + reach * reach)
+
+
+def _hyperbola(reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same where log(z/c) runs on a hyperbola around the singularities.
+
+    The power of z decays there and hardly turns, whereas on the parabola it turns faster than the step sees.
+    """
+    u = np.arange(0.0, math.asinh(math.pi / reach), _STEP)  # to the negative axis, where nothing is left
+    log_ratio = reach * (np.cosh(u) - 1.0 + 1j * np.sinh(u))
+    ratio = np.exp(log_ratio)
+    return ratio, log_ratio, ratio * reach * (np.cosh(u) - 1j * np.sinh(u))
