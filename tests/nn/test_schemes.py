@@ -191,7 +191,8 @@ RECORDED = {
     for name in ("09_mnist", "10_cifar10", "11_gradient_tails", "17_related_theory", "19_schemes_compared")
 }
 # These are about schemes that they name: a claim of LSUV's paper is judged beside Kaiming's scheme.
-NAMED = {"16_diagnosis.ipynb"}
+# An exercise on page 13 compares two.
+NAMED = {"13_isometry.ipynb", "16_diagnosis.ipynb"}
 
 
 def test_no_notebook_types_a_list_of_schemes_but_as_a_default():
