@@ -24,12 +24,10 @@ def load_ipython_extension(shell: Any) -> None:
         shell: of the kernel.
     """
     from IPython.core.formatters import BaseFormatter, catch_format_error
-    from traitlets import Unicode
 
     class FilesFormatter(BaseFormatter):
         """Not a function for one type, as usual: those of figures are taken out when the style is set."""
 
-        format_type = Unicode(KIND)
         _return_type = dict
 
         @catch_format_error
@@ -37,7 +35,9 @@ def load_ipython_extension(shell: Any) -> None:
             figures = sys.modules.get("matplotlib.figure")
             return files_of(shown) if figures and isinstance(shown, figures.Figure) else None
 
-    shell.display_formatter.formatters[KIND] = FilesFormatter(parent=shell.display_formatter)
+    shell.display_formatter.formatters[KIND] = FilesFormatter(
+        parent=shell.display_formatter, format_type=KIND
+    )
 
 
 def files_of(figure: Any) -> dict[str, str]:

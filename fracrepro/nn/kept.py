@@ -123,7 +123,9 @@ def drawn_jacobians(
     x = torch.randn(network.features, dtype=torch.float64, generator=generator).expand(networks, -1)
     jacobian = torch.eye(network.features, dtype=torch.float64).expand(networks, -1, -1)
     for width, variance, _, law in layers:
-        weights = math.sqrt(variance) * _draw(law, networks, width, x.shape[1], generator)
+        if law not in _DRAWS:
+            raise ArgumentError(f"law = {law!r}: need one that is drawn")
+        weights = math.sqrt(variance) * _DRAWS[law]((networks, width, x.shape[1]), generator)
         z = torch.einsum("nij,nj->ni", weights, x)
         slopes = torch.where(z > 0, 1.0, network.negative_slope).double()
         x, jacobian = slopes * z, slopes[:, :, None] * (weights @ jacobian)
@@ -132,17 +134,20 @@ def drawn_jacobians(
     return squares.numpy(), fourths.numpy()
 
 
-def _draw(law: str, networks: int, width: int, n_in: int, generator: torch.Generator) -> torch.Tensor:
-    """Matrices whose entries have variance 1."""
-    shape = (networks, width, n_in)
-    if law == "uniform":
-        return math.sqrt(3) * (2 * torch.rand(shape, dtype=torch.float64, generator=generator) - 1)
-    if law not in ("gaussian", "orthogonal"):
-        raise ArgumentError(f"law = {law!r}: need one that is drawn")
-    drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
-    if law == "gaussian":
-        return drawn
-    tall = width >= n_in
+def _uniform(shape: tuple[int, int, int], generator: torch.Generator) -> torch.Tensor:
+    return math.sqrt(3) * (2 * torch.rand(shape, dtype=torch.float64, generator=generator) - 1)
+
+
+def _gaussian(shape: tuple[int, int, int], generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
+
+
+def _orthogonal(shape: tuple[int, int, int], generator: torch.Generator) -> torch.Tensor:
+    drawn, tall = _gaussian(shape, generator), shape[1] >= shape[2]
     q, r = torch.linalg.qr(drawn if tall else drawn.mT)
     q = q * r.diagonal(dim1=1, dim2=2).sign()[:, None, :]  # without it QR prefers some matrices
-    return math.sqrt(max(width, n_in)) * (q if tall else q.mT)
+    return math.sqrt(max(shape[1:])) * (q if tall else q.mT)
+
+
+# Matrices whose entries have variance 1.
+_DRAWS = {"uniform": _uniform, "gaussian": _gaussian, "orthogonal": _orthogonal}

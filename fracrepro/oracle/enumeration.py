@@ -1,7 +1,7 @@
 """Moments of a Jacobian by counting: every network of two layers whose weights take few values.
 
-Nothing is derived here: each network is run at one input, its Jacobian is multiplied out with the slopes that
-this input finds, and the moments are sums over all networks with their probabilities.
+Each network is run at one input, its Jacobian is multiplied out with the slopes that this input finds, and
+the moments are sums over all networks with their probabilities; no formula is used.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,14 @@ from fracrepro.figures.style import band, points_with_intervals
 from fracrepro.figures.vector import MANY_POINTS, as_svg
 
 rng = np.random.default_rng(3)
+
+
+@pytest.fixture(autouse=True)
+def defaults():
+    """Colours and layout are matplotlib's own, whatever another test has set."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 @pytest.fixture
