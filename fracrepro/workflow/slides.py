@@ -77,7 +77,7 @@ def write_deck(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     found = list(slides(soup, f"{name}.html"))
     address = f"{name}{_ENDING}.html"
     settings = {"mathjax": app.config.mathjax3_config, "path": f"../../_static/{app.config.mathjax_path}"}
-    text = deck(found, name, app.config.project, settings)
+    text = deck(found, name, app.config.html_title, settings)
     files.write_text(Path(app.outdir) / _FOLDER / address, text)
     context["body"] += (
         f'<p class="page-slides"><a href="{address}">Slides of this page</a>: its boxes, figures and '
@@ -142,17 +142,23 @@ def _box(box: Tag) -> Slide | None:
     if box.name == "figure":
         return _figure(box)
     if "verdict" in classes:
-        claim = box.select_one("p.claim")
-        badge = box.select_one(".badge-verdict")
-        if claim is None or badge is None:
-            return None
-        heading = _inner(claim)
-        for part in (box.select_one("p.admonition-title"), claim, badge.parent):
-            if part is not None:
-                part.extract()
-        kind = "verdict" if box.get_text(strip=True) else "bare"
-        return Slide(kind, heading, f'<p class="badge-line">{badge}</p>{_inner(box)}')
+        return _verdict(box)
     return _titled("statement", box) if len(classes) > 2 else None  # "proof", its kind, "admonition"
+
+
+def _verdict(box: Tag) -> Slide | None:
+    """The slide of a box of verdicts: its claim as the heading, or a list where it judges several."""
+    claims, badges = box.select("p.claim"), box.select(".badge-verdict")
+    if not claims or len(claims) != len(badges):
+        return None
+    for part in (box.select_one("p.admonition-title"), *claims, *(badge.parent for badge in badges)):
+        if part is not None:
+            part.extract()
+    lines = [f'<p class="badge-line">{badge}</p>' for badge in badges]
+    if len(claims) > 1:
+        listed = "".join(f"<li>{line}{_inner(claim)}</li>" for line, claim in zip(lines, claims, strict=True))
+        return Slide("verdict", "Claims and verdicts", f'<ul class="claims">{listed}</ul>{_inner(box)}')
+    return Slide("verdict" if box.get_text(strip=True) else "bare", _inner(claims[0]), lines[0] + _inner(box))
 
 
 def _titled(kind: str, box: Tag) -> Slide:

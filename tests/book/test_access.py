@@ -246,6 +246,7 @@ def test_slides_are_turned_by_keys_and_buttons(reader):
       .findIndex(slide => Math.abs(slide.getBoundingClientRect().top) < 2)"""
     with reader.page("book/executed/02_moment_preservation-slides.html", viewport=DESK) as page:
         count = page.locator(".slide").count()
+        assert page.locator(".title .book").inner_text().startswith("Fractional moment-preserving")
         expected = 0
         for key, place in [("ArrowRight", 1), ("PageDown", 2), ("ArrowLeft", 1), ("Home", 0), ("End", -1)]:
             page.keyboard.press(key)

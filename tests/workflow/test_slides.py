@@ -75,6 +75,21 @@ def test_what_a_slide_holds(found):
     assert others[0].count("<li>") == 2
 
 
+def test_a_box_with_several_claims_lists_each_below_its_verdict():
+    words = "<p>In the words of"
+    second = '<p class="claim">It is lost.</p><p><span class="badge-verdict">Not reproduced</span> <a>Ledger</a></p>'
+    box = PAGE.replace(words, second + words)
+    several = next(x for x in slides(BeautifulSoup(box, "html.parser"), "p.html") if x.kind == "verdict")
+    assert several.heading == "Claims and verdicts"
+    shown = BeautifulSoup(several.content, "html.parser")
+    assert [item.get_text() for item in shown.select("li")] == [
+        "ExactIt is kept.",
+        "Not reproducedIt is lost.",
+    ]
+    assert shown.get_text().rstrip().endswith("In the words of the page.")
+    assert "Ledger" not in several.content
+
+
 def test_a_deck_has_unique_anchors_page_numbers_and_no_foreign_address(found):
     text = deck(found, "07_dropout", "The <book>", {"mathjax": {"tex": "</script>"}, "path": "m.js"})
     soup = BeautifulSoup(text, "html.parser")
