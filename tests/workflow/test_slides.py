@@ -77,7 +77,7 @@ def test_what_a_slide_holds(found):
 
 def test_a_box_with_several_claims_lists_each_below_its_verdict():
     words = "<p>In the words of"
-    second = '<p class="claim">It is lost.</p><p><b class="badge-verdict">Not reproduced</b> <a>Ledger</a></p>'
+    second = '<p class="claim">It is lost.</p><p><b class="badge-verdict">Not reproduced</b><a>Ledger</a></p>'
     box = PAGE.replace(words, second + words)
     several = next(x for x in slides(BeautifulSoup(box, "html.parser"), "p.html") if x.kind == "verdict")
     assert several.heading == "Claims and verdicts"
