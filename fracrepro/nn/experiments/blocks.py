@@ -21,7 +21,7 @@ _SHAPE = (3, 32, 32)
 _SCHEMES = ("kaiming", "fixup", "skipinit", "rezero", "risotto")
 _PLAIN = "kaiming without skips"
 # What the rule makes of recorded/blocks_rates.csv, one rate a depth; a test compares.
-# Kaiming with 24 blocks diverges at every rate, and of equal ones the rule takes the smallest.
+# Kaiming's with 24 blocks is above a guess at every rate, and of equal ones the rule takes the smallest.
 _RATES = {
     "kaiming": (0.03, 0.0001),
     "fixup": (0.3, 0.3),
