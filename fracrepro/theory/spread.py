@@ -30,7 +30,8 @@ class JacobianMoments:
         Q' = S' + n (n - 1) \mu_1^2 v^2\, Q,
 
     since at the input of a layer the signs of its pre-activations are as good as independent of the rest.
-    Entries need a law that is symmetric about 0, and biases must be 0.
+    Entries need a law that is symmetric about 0, biases must be 0, and no pre-activation may be exactly 0 with
+    positive probability, as entries with a density see to.
 
     Args:
         size: number of outputs.
