@@ -30,7 +30,7 @@ class JacobianMoments:
         Q' = S' + n (n - 1) \mu_1^2 v^2\, Q,
 
     since at the input of a layer the signs of its pre-activations are as good as independent of the rest.
-    Entries need a law that is symmetric about 0, biases must be 0, and no pre-activation may be exactly 0 with
+    Entries need a law that is symmetric about 0, biases must be 0, and no pre-activation may be 0 with
     positive probability, as entries with a density see to.
 
     Args:
