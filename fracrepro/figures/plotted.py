@@ -47,7 +47,7 @@ def as_csv(figure: Figure, most: int = MOST_ROWS) -> str:
     >>> from matplotlib.figure import Figure
     >>> figure = Figure()
     >>> axes = figure.add_subplot(xlabel="depth", ylabel="norm")
-    >>> lines = axes.plot([1, 2], [0.5, 0.25], "k--", label="exact")
+    >>> lines = axes.plot([1, 2], [0.5, 0.25], "--", color="#000000", label="exact")
     >>> print(as_csv(figure), end="")
     # panel 1: x: depth; y: norm
     panel,series,label,kind,look,x,y
