@@ -1,0 +1,1 @@
+"""Attacks on the commands: random kills of real processes, and damaged inputs; `make torture` runs them."""
