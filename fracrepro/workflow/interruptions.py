@@ -65,7 +65,7 @@ def ending() -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def _noting(defaults: dict[signal.Signals, object]) -> Iterator[None]:
-    """Note the signals whose handlers are these, and raise KeyboardInterrupt for each; outermost block only."""
+    """Note each signal that has this handler, and raise KeyboardInterrupt; the outermost block does it."""
     here = threading.current_thread() is threading.main_thread()
     free = [number for number, default in defaults.items() if here and signal.getsignal(number) == default]
     before = {number: signal.signal(number, _note) for number in free}

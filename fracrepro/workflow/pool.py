@@ -21,7 +21,7 @@ from fracrepro.workflow.environment import THREADS, variables
 from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call_packed
 
 TICK = 0.5  # seconds between two looks at whether the caller was interrupted
-# A worker that has a job and uses no processor at so many looks in a row, nor does what it has started, hangs.
+# A worker with a job that uses no processor between so many looks in a row hangs.
 LOOKS = 20
 LOOK = 30.0  # seconds between two of them
 
@@ -65,7 +65,7 @@ class Worker:
             return index, None
 
     def hangs(self) -> bool:
-        """Whether it has used no processor at many looks in a row: time alone passes for a stopped driver too."""
+        """Whether it used no processor at many looks in a row; time alone passes for a stopped driver too."""
         now = time.monotonic()
         if now - self.looked >= LOOK:
             used = _processor_seconds(self.process.pid)

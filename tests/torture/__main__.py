@@ -88,8 +88,8 @@ def attack(wanted: int, seed: int, lanes: int, folder: Path) -> list[dict[str, A
                 found = Counter(strike["column"] for strike in chain["strikes"])
                 words = ", ".join(f"{n} {columns.COLUMNS[name]}" for name, n in found.items())
                 print(
-                    f"{done} of {wanted} kill points; {chain['target']}, {chain['variant']}: {words or 'none'}; "
-                    f"about {max(wanted - done, 0) * each / 60:.0f} min left",
+                    f"{done} of {wanted} kill points; {chain['target']}, {chain['variant']}: "
+                    f"{words or 'none'}; about {max(wanted - done, 0) * each / 60:.0f} min left",
                     file=sys.stderr,
                     flush=True,
                 )

@@ -200,13 +200,13 @@ def _is_writing(out: Path) -> bool:
 
 
 def results(out: Path) -> Snapshot:
-    """What is finished: checkpoints, points, pages with their records; and what tells one file from another."""
+    """What is finished, checkpoints, points, pages with their records, and what tells a file from another."""
     found = {}
-    names = {name: path for name, path in targets.written(out)} if out.is_dir() else {}
+    names = dict(targets.written(out)) if out.is_dir() else {}
     for name, path in names.items():
         page = name.endswith(".ipynb") and ".failed." not in name and name.replace(".ipynb", ".json") in names
         point = ".points/" in name and name.endswith(".json")
-        if not (page and "notebooks/" not in name or point or name.endswith(".ckpt")):
+        if not point and not name.endswith(".ckpt") and not (page and "notebooks/" not in name):
             continue
         try:
             facts, content = path.stat(), targets.plain(name, path.read_bytes())

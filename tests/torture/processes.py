@@ -122,5 +122,5 @@ def send(pid: int, number: int) -> bool:
 
 
 def _heed_interrupts() -> None:
-    """In a child before its program: Ctrl-C is heeded, as in a terminal, also when started in the background."""
+    """In a child before its program: Ctrl-C is heeded as in a terminal, also in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

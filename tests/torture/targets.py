@@ -192,7 +192,9 @@ def plain(name: str, content: bytes) -> str:
         return digest.decode()
     if name.endswith((".html", ".svg", ".js", ".css", ".md", ".txt", ".yml")):
         text = content.decode()
-        if name.endswith(".html") and "</html>" not in text or name.endswith(".svg") and "</svg>" not in text:
+        whole = {"<!doctype html": "</html>", "<svg": "</svg>", "<?xml": ">"}
+        begins = text.lstrip().lower()
+        if any(begins.startswith(start) and end not in text for start, end in whole.items()):
             raise ValueError("has no end")
         return text
     return hashlib.sha256(content).hexdigest()
