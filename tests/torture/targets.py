@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What differs between two runs of one thing: times, and digests over times.
-TIMES = {"seconds", "started", "wall_seconds", "resumed", "content"}
+#: What differs between two runs of one thing: times, digests over times, and the id of the cell that papermill
+#: adds, which is drawn at random.
+TIMES = {"seconds", "started", "wall_seconds", "resumed", "content", "page", "papermill", "execution", "id"}
 #: Files that a kill may leave until the next run, and which nobody reads: their names say so.
 TEMPORARY = re.compile(
     r"(^|/)\.([^/]+\.[a-z0-9_]{8}\.part|building-[a-z0-9_]{8}|([^/]+\.)?lock|html-before)(/|$)"
