@@ -21,8 +21,8 @@ from typing import Any
 
 from fracrepro import files
 from fracrepro.workflow import provenance, records, seals
-from tests.torture import columns, kills
-from tests.torture.targets import ROOT
+from . import columns, kills
+from .targets import ROOT
 
 SEED = 20261128
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.torture.targets import ROOT
+from .targets import ROOT
 
 MARK = "FRACREPRO_TORTURE"  # in the environment of a command and of all that it starts
 ROLES = {"worker": (b"multiprocessing.spawn",), "kernel": (b"ipykernel",), "builder": (b"jupyter_book.cli",)}
