@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-#: What differs between two runs of one thing: times, digests over times, and the id of the cell that papermill
-#: adds, which is drawn at random.
+ROOT = Path(__file__).resolve().parents[1]
+#: What differs between two runs of one thing: times, digests over times, and the id of the cell that
+#: papermill adds, which is drawn at random.
 TIMES = {"seconds", "started", "wall_seconds", "resumed", "content", "page", "papermill", "execution", "id"}
 #: Files that a kill may leave until the next run, and which nobody reads: their names say so.
 TEMPORARY = re.compile(

@@ -1,4 +1,4 @@
-"""Attack the commands and print what came of it: `python -m tests.torture --kills 200 --damaged 2000`.
+"""Attack the commands and print what came of it: `python -m torture --kills 200 --damaged 2000`.
 
 A run that is interrupted goes on where it was, for the same seed and the same code.
 """
@@ -21,15 +21,15 @@ from typing import Any
 
 from fracrepro import files
 from fracrepro.workflow import provenance, records, seals
-from . import columns, kills
-from .targets import ROOT
+from torture import columns, kills
+from torture.targets import ROOT
 
 SEED = 20261128
 
 
 def main() -> int:
     """Attack, print the table, write the record; 1 when anything bad was seen."""
-    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200, help="kill points, at least so many")
     parser.add_argument("--damaged", type=int, default=2000, help="damaged inputs")
     parser.add_argument("--seed", type=int, default=SEED)
@@ -41,7 +41,7 @@ def main() -> int:
     chains = attack(options.kills, options.seed, options.lanes, options.folder)
     rows: dict[str, Mapping[str, int]] = {}
     rows |= {f"kill points: {name}": found for name, found in kills.counts(chains).items() if found}
-    damaged = damage(options.damaged, options.seed, options.folder)
+    damaged = damage(options.damaged, options.seed)
     if damaged:
         rows["damaged inputs"] = damaged
     print(columns.table(rows))
@@ -104,12 +104,15 @@ def attack(wanted: int, seed: int, lanes: int, folder: Path) -> list[dict[str, A
     return sorted(chains, key=lambda chain: chain["index"])
 
 
-def damage(cases: int, seed: int, folder: Path) -> dict[str, int]:
+def damage(cases: int, seed: int) -> dict[str, int]:
     """Carry out the attack by damaged inputs: the counts of its columns; none where it is not there."""
-    if not cases or importlib.util.find_spec("tests.torture.fuzz") is None:
+    if not cases or importlib.util.find_spec("torture.damage") is None:
         return {}
-    fuzz = importlib.import_module("tests.torture.fuzz")
-    return fuzz.run(cases, seed, folder / "damaged", lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"{cases} damaged inputs", file=sys.stderr, flush=True)
+    found = importlib.import_module("torture.damage").run(cases, seed, processes=min(40, cases))
+    for failure in found["failures"]:
+        print(json.dumps(failure), file=sys.stderr)
+    return {name: found["outcomes"].get(heading, 0) for name, heading in columns.COLUMNS.items()}
 
 
 def record(chains: list[dict[str, Any]], rows: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import targets
-from .columns import worst
-from .processes import TICK, Running, send
-from .targets import TARGETS, Target
+from torture import targets
+from torture.columns import worst
+from torture.processes import TICK, Running, send
+from torture.targets import TARGETS, Target
 
 STRIKES = 5  # of a chain, at most
 FROM = 0.5  # seconds of the driver's processor time from which on Ctrl-C and SIGTERM come

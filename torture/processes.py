@@ -7,10 +7,10 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .targets import ROOT
+from torture.targets import ROOT
 
 MARK = "FRACREPRO_TORTURE"  # in the environment of a command and of all that it starts
 ROLES = {"worker": (b"multiprocessing.spawn",), "kernel": (b"ipykernel",), "builder": (b"jupyter_book.cli",)}
@@ -24,9 +24,13 @@ class Running:
     Args:
         command: its words.
         folder: of the case; `project` and `tmp` are in it.
+        first: what the new process does before its program begins, such as to take a limit.
+        variables: of its environment, beside this process's own.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, first: Callable[[], None] = lambda: None, **variables: str
+    ) -> None:
         """Start it."""
         self.mark, self.said = uuid.uuid4().hex, folder / "said"
         environment = {
@@ -38,6 +42,7 @@ class Running:
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
+            **variables,
         }
         environment.pop("FRACREPRO_SCHEDULER", None)
         with open(self.said, "w") as errors, open(folder / "printed", "w") as printed:
@@ -49,7 +54,7 @@ class Running:
                 env=environment,
                 cwd=folder,
                 start_new_session=True,
-                preexec_fn=_heed_interrupts,
+                preexec_fn=lambda: (_heed_interrupts(), first()),
             )
         self.started = time.monotonic()
 
@@ -57,6 +62,11 @@ class Running:
     def errors(self) -> str:
         """What it has written to standard error."""
         return self.said.read_text(errors="replace")
+
+    @property
+    def printed(self) -> str:
+        """What it has written to standard output."""
+        return self.said.with_name("printed").read_text(errors="replace")
 
     def seconds(self) -> float:
         """Since its start."""
