@@ -26,7 +26,7 @@ def kept_digits():
 
 
 def pytest_runtest_setup(item):
-    """Skip what takes long unless it is asked for, and what needs real data where nobody says where they are."""
+    """Skip what takes long unless asked for, and what needs real data where nobody says where they are."""
     if item.get_closest_marker("long") and "long" not in item.config.option.markexpr:
         pytest.skip("takes long: pytest -m long, as make torture does")
     for name in ("mnist", "cifar10"):

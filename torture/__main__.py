@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any
 
 from fracrepro import files
 from fracrepro.workflow import provenance, records, seals
-from torture import columns, kills
+from torture import columns, kills, processes
 from torture.targets import ROOT
 
 SEED = 20261128
@@ -95,10 +96,14 @@ def attack(wanted: int, seed: int, lanes: int, folder: Path) -> list[dict[str, A
                 )
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(lanes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        processes.end_all()  # none but after Ctrl-C
     if sum(len(chain["strikes"]) for chain in chains) < wanted:
         raise RuntimeError("a lane ended before its work was done; the message is above")
     return sorted(chains, key=lambda chain: chain["index"])
@@ -138,8 +143,6 @@ def signal_name(number: int) -> str:
     >>> signal_name(9)
     'SIGKILL'
     """
-    import signal
-
     return signal.Signals(number).name
 
 

@@ -15,6 +15,7 @@ from torture.targets import ROOT
 MARK = "FRACREPRO_TORTURE"  # in the environment of a command and of all that it starts
 ROLES = {"worker": (b"multiprocessing.spawn",), "kernel": (b"ipykernel",), "builder": (b"jupyter_book.cli",)}
 TICK = 0.002  # seconds between two looks
+_alive: set[Running] = set()
 _CLOCK = os.sysconf("SC_CLK_TCK")
 
 
@@ -57,6 +58,7 @@ class Running:
                 preexec_fn=lambda: (_heed_interrupts(), first()),
             )
         self.started = time.monotonic()
+        _alive.add(self)
 
     @property
     def errors(self) -> str:
@@ -102,7 +104,9 @@ class Running:
     def wait(self, limit: float) -> int | None:
         """The exit code; None where it has not ended in time."""
         try:
-            return self.process.wait(timeout=limit)
+            code = self.process.wait(timeout=limit)
+            _alive.discard(self)
+            return code
         except subprocess.TimeoutExpired:
             return None
 
@@ -120,6 +124,13 @@ class Running:
         for pid in self.family():
             send(pid, signal.SIGKILL)
         self.process.wait()
+        _alive.discard(self)
+
+
+def end_all() -> None:
+    """Kill all commands that run."""
+    for running in list(_alive):
+        running.end()
 
 
 def send(pid: int, number: int) -> bool:

@@ -22,7 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 #: What differs between two runs of one thing: times, digests over times, and the id of the cell that
 #: papermill adds, which is drawn at random.
-TIMES = {"seconds", "started", "wall_seconds", "resumed", "content", "page", "papermill", "execution", "id"}
+TIMES = {"seconds", "started", "wall_seconds", "resumed", "papermill", "execution"}
+TIMES |= {"content", "page", "sha256", "id"}
 #: Files that a kill may leave until the next run, and which nobody reads: their names say so.
 TEMPORARY = re.compile(
     r"(^|/)\.([^/]+\.[a-z0-9_]{8}\.part|building-[a-z0-9_]{8}|([^/]+\.)?lock|html-before)(/|$)"
@@ -183,7 +184,10 @@ def plain(name: str, content: bytes) -> str:
         ValueError: when it is not whole.
     """
     if name.endswith((".json", ".ipynb")):
-        return json.dumps(_without_times(json.loads(content)), sort_keys=True)
+        value = json.loads(content)
+        if ".points/" in name and name.endswith(".json"):
+            _check_point(value)
+        return json.dumps(_without_times(value), sort_keys=True)
     if name.endswith(".csv"):
         return _table(content.decode())
     if name.endswith(".ckpt"):
@@ -199,6 +203,12 @@ def plain(name: str, content: bytes) -> str:
             raise ValueError("has no end")
         return text
     return hashlib.sha256(content).hexdigest()
+
+
+def _check_point(value: Any) -> None:
+    digest = hashlib.sha256(json.dumps(value["record"], sort_keys=True).encode()).hexdigest()
+    if value["sha256"] != digest:
+        raise ValueError("the digest of the point is not that of its record")
 
 
 def _without_times(value: Any) -> Any:

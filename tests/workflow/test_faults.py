@@ -5,6 +5,8 @@ next call ends with the files of an unbroken run, bit for bit but for times.
 `long`, and `make torture` runs it.
 """
 
+import hashlib
+import json
 import os
 import resource
 import shutil
@@ -522,12 +524,17 @@ def test_kill_points_of_a_training(tmp_path, monkeypatch):
     assert [(strike.column, strike.notes) for strike in hits if strike.column not in ("right", "error")] == []
 
 
+def point_of(record):
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return json.dumps({"sha256": digest, "record": record})
+
+
 def test_the_judge_sees_what_is_bad(tmp_path):
     """The control: files that are broken, lost, computed again or left are counted as that."""
     out = tmp_path / "out"
     (out / ".x.points").mkdir(parents=True)
     point = out / ".x.points" / "a.json"
-    point.write_text('{"record": 1}')
+    point.write_text(point_of(1))
 
     def judged(expected, kept):
         strike = kills.Strike("driver", 9, "clock", 0.5)
@@ -541,8 +548,10 @@ def test_the_judge_sees_what_is_bad(tmp_path):
     assert judged({name: '{"record": 2}'}, kept) == "wrong"
     assert judged(good, kept | {".x.points/b.json": kept[name]}) == "lost"
     again = out / "again"
-    again.write_text('{"record": 1}')
+    again.write_text(point_of(1))
     os.replace(again, point)
     assert judged(good, kept) == "twice"
     point.write_text('{"record":')
+    assert judged(good, {}) == "half"
+    point.write_text(point_of(1).replace('"record": 1', '"record": 2'))
     assert judged(good, {}) == "half"
