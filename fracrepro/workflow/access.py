@@ -1,4 +1,4 @@
-"""What the theme and its builder leave undone for keyboards and screen readers: a Sphinx extension.
+"""What the theme and its builder leave undone for keyboards, screen readers and paper: a Sphinx extension.
 
 Each function names what it repairs; `tests/book/test_access.py` looks for what is left with axe-core.
 """
@@ -21,6 +21,7 @@ __all__ = ["setup"]
 
 _BLANK = re.compile(r'<th( class="(?:blank|index_name)\b[^"]*")\s*>(?:&nbsp;)?</th>')
 _SHARED = ("proof-content", "exercise-content", "solution-content")
+_APOSTROPHE = re.compile(r"(?<=\w)'")  # the titles of solutions are copied before quotes become typographic
 _LATE = 900  # behind the theme's own handlers
 
 
@@ -31,6 +32,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", own_ids)
     app.add_post_transform(LinksWithoutSpace)
     app.connect("html-page-context", name_folds, priority=_LATE)
+    app.connect("html-page-context", number_printed_title, priority=_LATE)
     app.add_node(HideCodeCellNode, override=True, html=(open_code, depart_HideCellInput))
     app.add_js_file("scroll.js", loading_method="defer")
     app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
@@ -62,13 +64,17 @@ def own_ids(app: Sphinx, doctree: nodes.document) -> None:
 
 
 class LinksWithoutSpace(SphinxPostTransform):
-    """The link in a solution's title begins with the word, not with the space before it."""
+    """The link in a solution's title begins with the word, not with the space before it; quotes are curly."""
 
     default_priority = 30  # behind those that make these titles
 
     def run(self, **options: Any) -> None:
-        """Put the space in front of the link."""
+        """Put the space in front of the link, and the typographic sign in the place of each apostrophe."""
         for title in self.document.findall(nodes.title):
+            for text in list(title.findall(nodes.Text)):
+                if "'" in text and isinstance(text.parent, (nodes.title, nodes.reference)):
+                    curly = _APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", text)
+                    text.parent.replace(text, nodes.Text(curly))
             for link in [each for each in title if isinstance(each, nodes.reference)]:
                 words = link[0] if link.children else None
                 if isinstance(words, nodes.Text) and words.startswith(" "):
@@ -91,6 +97,15 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         return tree
 
     context["generate_toctree_html"] = named
+
+
+def number_printed_title(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Give the title that the theme makes for paper the number of the chapter, as on the screen."""
+    number = app.env.toc_secnumbers.get(page, {}).get("")
+    if number and "pagetitle" in context:
+        context["pagetitle"] = f"{'.'.join(map(str, number))}. {context['pagetitle']}"
 
 
 def open_code(writer: Any, node: HideCodeCellNode) -> None:
