@@ -1,4 +1,4 @@
-"""What the theme and its builder leave undone for keyboards, screen readers and paper: a Sphinx extension.
+"""What the theme and its builder leave undone for keyboards and screen readers: a Sphinx extension.
 
 Each function names what it repairs; `tests/book/test_access.py` looks for what is left with axe-core.
 """
@@ -32,7 +32,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", own_ids)
     app.add_post_transform(LinksWithoutSpace)
     app.connect("html-page-context", name_folds, priority=_LATE)
-    app.connect("html-page-context", number_printed_title, priority=_LATE)
     app.add_node(HideCodeCellNode, override=True, html=(open_code, depart_HideCellInput))
     app.add_js_file("scroll.js", loading_method="defer")
     app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
@@ -97,15 +96,6 @@ def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         return tree
 
     context["generate_toctree_html"] = named
-
-
-def number_printed_title(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """Give the title that the theme makes for paper the number of the chapter, as on the screen."""
-    number = app.env.toc_secnumbers.get(page, {}).get("")
-    if number and "pagetitle" in context:
-        context["pagetitle"] = f"{'.'.join(map(str, number))}. {context['pagetitle']}"
 
 
 def open_code(writer: Any, node: HideCodeCellNode) -> None:
