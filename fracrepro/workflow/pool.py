@@ -137,6 +137,18 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
                 worker.end()
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """Return how many devices there are, at least 1."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
 def _environment(place: int, gpus: int) -> dict[str, str]:
     device = {"CUDA_VISIBLE_DEVICES": str(place % gpus)} if gpus else {}
     return {**dict.fromkeys(THREADS, "1"), INSIDE_VARIABLE: "1", **device}
