@@ -113,6 +113,20 @@ def test_a_signal_at_any_time_is_one_line_and_the_next_call_completes(
     completed(target, case, references)
 
 
+def test_a_signal_after_all_work_changes_no_exit_code(tmp_path):
+    """The interpreter takes a moment to end, here made longer by a module that ends slowly."""
+    program = """
+import atexit, os, signal, sys
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)])
+from fracrepro.workflow.cli import main
+main(["critical", "--width", "8", "--s", "1"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(targets.ROOT)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_signal_that_is_ignored_or_handled_stays_so():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, print)
     try:
