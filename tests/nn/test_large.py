@@ -38,7 +38,8 @@ with torch.device("meta"):
     parts = build()
 fully_shard(parts, mesh=mesh)
 parts.to_empty(device="cpu")
-for call in (lambda: initialize_(parts, generator=seeded()), lambda: init.fractional_normal_(parts[0].weight)):
+alone = lambda: init.fractional_normal_(parts[0].weight)
+for call in (lambda: initialize_(parts, generator=seeded()), alone):
     try:
         call()
     except ArgumentError as error:
