@@ -127,8 +127,8 @@ class Engine:
         scheduler: the address of a Dask scheduler, which takes the work instead; None takes the one that
             ``$FRACREPRO_SCHEDULER`` names unless `jobs` is given, and "" takes none.
         worker_timeout: so many seconds a scheduler may have no worker for the work.
-        retries: how often a task is tried again after its local worker has died; a scheduler has its own
-            number of allowed failures.
+        retries: how often a task is tried again after its local worker has died, or hung: used no processor
+            for ten minutes; a scheduler has its own number of allowed failures.
         progress: True shows a bar, False none, None one in a terminal only.
 
     Raises:

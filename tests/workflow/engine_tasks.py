@@ -97,3 +97,18 @@ def threads(_):
     from threadpoolctl import threadpool_info
 
     return [library["num_threads"] for library in threadpool_info()]
+
+
+def stops(x, folder):
+    """Stop the worker for good, as one that hangs."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return x
+
+
+def stops_once(x, folder):
+    """Stop the worker at the first attempt."""
+    mark = Path(folder) / f"stopped-{x}"
+    if not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return x
