@@ -111,7 +111,7 @@ def hundredfold(project: Project, record: Mapping[str, Any]) -> str:
         ["the driver is busy for", duration(busy)],
         ["the driver's memory grows by", f"{number(memory / 2**20, '.0f')} MiB"],
     ]
-    return _table((f"{FACTOR} times the present records", ""), rows)
+    return _table((f"{FACTOR} times the present records", "cost"), rows)
 
 
 def large(record: Mapping[str, Any]) -> str:
