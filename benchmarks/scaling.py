@@ -34,12 +34,18 @@ TRIAL = {"rounds": 1, "tasks": 2, "notebooks": 1, "goal": 0.1, "empty": (100, 10
 
 
 def finished(engine, work):
-    """Do the work; the seconds from the call to each result, in the order in which results come."""
-    start, times = time.perf_counter(), []
-    results = engine.run(work, lambda _: times.append(time.perf_counter() - start))
+    """Do the work; the seconds from the call to each result, as they come, and the first, and all results."""
+    start, times, first = time.perf_counter(), [], []
+
+    def note(result):
+        times.append(time.perf_counter() - start)
+        if not first:
+            first.append(result)
+
+    results = engine.run(work, note)
     broken = [result.problem or result.value.error for result in results if failed(result)]
     assert not broken, broken
-    return times, results
+    return times, first[0], results
 
 
 def failed(result):
@@ -72,10 +78,10 @@ def scaled(kind, settings):
     for repeat in range(settings["rounds"]):
         for workers, number in ((1, each), (1, 2 * each), (2, 2 * each)):
             engine = Engine(jobs=workers, progress=False)
-            times, results = finished(engine, work_of(kind, rounds, number))
+            times, first, results = finished(engine, work_of(kind, rounds, number))
             seconds = statistics.median(result.seconds for result in results)
             runs.append({"round": repeat, "workers": workers, "tasks": number})
-            runs[-1] |= {"task": seconds, "start": times[0] - seconds, "times": times}
+            runs[-1] |= {"task": seconds, "start": times[0] - first.seconds, "times": times}
             print(kind, {key: value for key, value in runs[-1].items() if key != "times"}, flush=True)
     return {"kind": kind, "rounds_a_task": rounds, "runs": runs}
 
@@ -85,7 +91,7 @@ def empty(backend, engine, number, processes=()):
     this = psutil.Process()
     before, busy, memory = times_of(processes), time.process_time(), this.memory_info().rss
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    times, kept = finished(engine, [Task(str(k), tasks.nothing, (k,)) for k in range(number)])
+    times, _, kept = finished(engine, [Task(str(k), tasks.nothing, (k,)) for k in range(number)])
     grown = this.memory_info().rss - memory
     busy = time.process_time() - busy
     after, ended = times_of(processes), resource.getrusage(resource.RUSAGE_CHILDREN)
