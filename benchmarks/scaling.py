@@ -1,6 +1,6 @@
 """What the engine costs, and how work scales from one worker to two: writes `recorded/scaling.json`.
 
-    OMP_NUM_THREADS=1 python benchmarks/scaling.py           # on an idle machine, under five minutes
+    OMP_NUM_THREADS=1 python benchmarks/scaling.py           # on an idle machine, about five minutes
     OMP_NUM_THREADS=1 python benchmarks/scaling.py --trial   # small, to see that it runs
 
 The page "What growth costs" reads the record.  Kinds of work are measured in turns, so that other work on the
@@ -75,7 +75,7 @@ def scaled(kind, settings):
     rounds = 0 if kind == "notebooks" else calibrated(getattr(tasks, kind), settings["goal"])
     each = settings["notebooks" if kind == "notebooks" else "tasks"]
     runs = []
-    for repeat in range(settings["rounds"]):
+    for repeat in range(min(settings["rounds"], 2 if kind == "notebooks" else settings["rounds"])):
         for workers, number in ((1, each), (1, 2 * each), (2, 2 * each)):
             engine = Engine(jobs=workers, progress=False)
             times, first, results = finished(engine, work_of(kind, rounds, number))

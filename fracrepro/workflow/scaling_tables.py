@@ -124,7 +124,7 @@ def large(record: Mapping[str, Any]) -> str:
         extra = f"{number(max(row['extra_bytes'], 0) / 2**20, '.0f')} MiB"
         rows.append([f"`{row['call']}`", row["dtype"], f"`{row['beside']}`", ratio, spread, extra])
         worst = max(worst, row["ratio"])
-    said = f"{number(record['entries'], '.1e')} entries, {record['rounds']} rounds in turns, one thread"
+    said = f"{number(record['entries'], '.0e')} entries, {record['rounds']} rounds in turns, one thread"
     said += f"; the largest median is {number(worst, '.2f')}"
     said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n\n"
     return said + _table(head, rows)
