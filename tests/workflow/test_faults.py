@@ -20,10 +20,12 @@ import pytest
 
 from fracrepro import files
 from fracrepro.errors import is_out_of_memory
-from fracrepro.workflow import interruptions, pool
+from fracrepro.workflow import interruptions, notebooks, pool
 from fracrepro.workflow.cli import main
 from torture import kills, targets
 from torture.processes import Running
+
+from .conftest import code, notebook
 
 HERE = Path(__file__).parent
 KEPT = ": what was finished is kept, nothing is half-written\n"
@@ -462,6 +464,31 @@ def test_a_clock_that_jumps_changes_no_bit(case, references, jumping, target):
     code, said = ended(start(target, case, LD_PRELOAD=jumping))
     assert code == 0, said
     assert kills.tree(case / target.results) == references.of(target)[0]
+
+
+# What a kill leaves
+
+
+def test_the_key_of_a_kernel_lies_in_a_folder_that_the_next_run_sweeps(project):
+    """A worker that is killed deletes nothing; what its kernel is talked to with must not stay."""
+    (project.notebooks / "01_good.ipynb").write_text(
+        notebook(
+            code("n: int = 1  # a number, in [0, 9]", "parameters"),
+            code(
+                """
+                from ipykernel.connect import get_connection_file
+                from fracrepro.workflow import report
+                report(file=get_connection_file())
+                """
+            ),
+        )
+    )
+    (project.notebooks / "profiles.yml").write_text("quick: {}\n")
+    [outcome] = notebooks.run(project, ["01_good"], profile="quick", jobs=1)
+    assert outcome.error == ""
+    file = Path(outcome.record["values"]["file"])
+    assert file.parent.name.startswith("fracrepro-page-")
+    assert not file.exists()
 
 
 # Memory
