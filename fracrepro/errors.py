@@ -15,7 +15,7 @@ _LONGEST = 1500  # characters of a message, which may quote a damaged file
 class FracreproError(Exception):
     """Every error that the package raises on purpose; its message is written for the user.
 
-    What it quotes may come from a damaged file: the message is one line that prints, and cut where it is long.
+    What it quotes may come from a damaged file: the message is one line that prints, cut where it is long.
 
     >>> str(FracreproError("id = 'a\\nb': need a word")), len(str(FracreproError("x" * 10_000)))
     ("id = 'a\\\\nb': need a word", 1503)

@@ -23,7 +23,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from torture.spoil import CANARY
 from torture.subjects import Subject, same
 
 OUTCOMES = ("clear error", "right result", "wrong", "hang", "traceback")
@@ -78,7 +77,10 @@ def judge(subject: Subject, folder: Path, path: Path, content: bytes) -> tuple[s
     try:
         truth = subject.truth(content)
     except (Exception, Hang) as error:
-        return "wrong", f"{str(value)[:300]} was read, and cannot be: {type(error).__name__}: {str(error)[:200]}"
+        return (
+            "wrong",
+            f"{str(value)[:300]} was read, and cannot be: {type(error).__name__}: {str(error)[:200]}",
+        )
     finally:
         _clock(False)
     if same(value, truth):
@@ -110,7 +112,12 @@ def subjects() -> tuple[Subject, ...]:
 
 
 def run(
-    cases: int, seed: int, *, chosen: Sequence[Subject] | None = None, processes: int = 0, keep: Path | None = None
+    cases: int,
+    seed: int,
+    *,
+    chosen: Sequence[Subject] | None = None,
+    processes: int = 0,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Damage, read, judge, and return the counts and what went wrong.
 
@@ -152,7 +159,9 @@ def run(
         "cases": cases,
         "processes": len(commands),
         "outcomes": {outcome: total[outcome] for outcome in OUTCOMES},
-        "subjects": {name: {outcome: found[outcome] for outcome in OUTCOMES} for name, found in counts.items()},
+        "subjects": {
+            name: {outcome: found[outcome] for outcome in OUTCOMES} for name, found in counts.items()
+        },
         "failures": failures,
         "cpu_seconds": round(time.process_time() - began, 1),
     }
@@ -191,7 +200,11 @@ def command(subject: Subject, folder: Path, path: Path, content: bytes, outcome:
     """Do a case again by the real command: its exit code and its one line must say the same."""
     subject.put(path, content)
     root = str(Path(__file__).resolve().parents[1])
-    environment = os.environ | {"PYTHONPATH": root, "FRACREPRO_PROJECT": str(folder), "FRACREPRO_DATA": str(folder)}
+    environment = os.environ | {
+        "PYTHONPATH": root,
+        "FRACREPRO_PROJECT": str(folder),
+        "FRACREPRO_DATA": str(folder),
+    }
     words = [sys.executable, "-c", "from fracrepro.workflow.cli import main; main()", *subject.command]
     try:
         done = subprocess.run(

@@ -102,7 +102,18 @@ def repeat(content: bytes, random: Random) -> bytes:
 
 def insert(content: bytes, random: Random) -> bytes:
     """Have bytes in the middle that are no text, or mean much."""
-    pieces = (b"\xff\xfe", b"\x00", b"\xed\xa0\x80", b"\x1b[2J", b"\r", b"\xc2\x85", b"&a ", b"*a", b"%", b"9" * 400)
+    pieces = (
+        b"\xff\xfe",
+        b"\x00",
+        b"\xed\xa0\x80",
+        b"\x1b[2J",
+        b"\r",
+        b"\xc2\x85",
+        b"&a ",
+        b"*a",
+        b"%",
+        b"9" * 400,
+    )
     place = random.randrange(len(content) + 1)
     return content[:place] + random.choice(pieces) * random.randint(1, 9) + content[place:]
 
@@ -110,8 +121,24 @@ def insert(content: bytes, random: Random) -> bytes:
 def replace_all(content: bytes, random: Random) -> bytes:
     """Have something else altogether."""
     others = (
-        *(b"", b"\n", b"\x00" * 100, b"[" * 100_000, b"{" * 5000, b"- " * 5000, b"null", b"3", b'"x"', b"[]", b"{}"),
-        *(content.decode("latin-1").encode("utf-16"), b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n")),
+        *(
+            b"",
+            b"\n",
+            b"\x00" * 100,
+            b"[" * 100_000,
+            b"{" * 5000,
+            b"- " * 5000,
+            b"null",
+            b"3",
+            b'"x"',
+            b"[]",
+            b"{}",
+        ),
+        *(
+            content.decode("latin-1").encode("utf-16"),
+            b"\xef\xbb\xbf" + content,
+            content.replace(b"\n", b"\r\n"),
+        ),
         *(gzip.compress(content), b"a: " * 5000, b"'", b"--- 1\n--- 2\n", content + b"\n---\n" + content),
     )
     return random.choice(others)
@@ -154,14 +181,22 @@ def shift_line(content: bytes, random: Random) -> bytes:
     """Have a line with more or less white space before it."""
     lines = content.splitlines(keepends=True) or [b""]
     place = random.randrange(len(lines))
-    lines[place] = random.choice([b" ", b"\t", b"  - "]) + lines[place] if random.random() < 0.6 else lines[place].lstrip(b" ")
+    lines[place] = (
+        random.choice([b" ", b"\t", b"  - "]) + lines[place]
+        if random.random() < 0.6
+        else lines[place].lstrip(b" ")
+    )
     return b"".join(lines)
 
 
 def tagged(content: bytes, random: Random) -> bytes:
-    """Have a value with a tag, an anchor or another trick of YAML in place of what follows a colon or dash."""
+    """Have a value with a tag, an anchor or another trick of YAML where a value stands."""
     text = content.decode()
-    places = [place for place, letter in enumerate(text) if letter in ":-[,{" and text[place + 1 : place + 2] in " \n"]
+    places = [
+        place
+        for place, letter in enumerate(text)
+        if letter in ":-[,{" and text[place + 1 : place + 2] in " \n"
+    ]
     if not places:
         return random.choice(_TAGS).encode()
     place = random.choice(places) + 1
@@ -200,7 +235,9 @@ def _with_last(content: bytes, lines: list[str], last: str, random: Random) -> b
     return random.choice(ways).encode()
 
 
-def values(content: bytes, random: Random, write: Callable[[Any], bytes], read: Callable[[bytes], Any]) -> bytes:
+def values(
+    content: bytes, random: Random, write: Callable[[Any], bytes], read: Callable[[bytes], Any]
+) -> bytes:
     """Change values, keys and their places in a mapping or a list."""
     tree = copy.deepcopy(read(content))
     for _ in range(random.choice((1, 1, 1, 2, 4))):
@@ -219,7 +256,9 @@ def _change(holder: Any, key: Any, random: Random, places: list[tuple[Any, Any]]
     elif what == 5:
         del holder[key]
     elif what == 6 and isinstance(holder, dict):
-        holder[random.choice(["x", "", "id", f"{key}s", f"{key}"[:-1], "../x", "a\nb", 3, None])] = holder.pop(key)
+        holder[random.choice(["x", "", "id", f"{key}s", f"{key}"[:-1], "../x", "a\nb", 3, None])] = (
+            holder.pop(key)
+        )
     elif what == 7:
         other, place = random.choice(places)
         holder[key] = copy.deepcopy(other[place])
@@ -229,12 +268,20 @@ def _change(holder: Any, key: Any, random: Random, places: list[tuple[Any, Any]]
         holder[key] = str(holder[key])
     else:
         number = holder[key]
-        holder[key] = random.choice([-number, number * 2, number + 1, number * 0.5 if abs(number) < 1e9 else 0, f"{number}"])
+        holder[key] = random.choice(
+            [-number, number * 2, number + 1, number * 0.5 if abs(number) < 1e9 else 0, f"{number}"]
+        )
 
 
 def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Every holder and key."""
-    pairs = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
+    pairs = (
+        list(tree.items())
+        if isinstance(tree, dict)
+        else list(enumerate(tree))
+        if isinstance(tree, list)
+        else []
+    )
     for key, value in pairs:
         yield tree, key
         yield from _places(value)
@@ -242,7 +289,12 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 def yaml_values(content: bytes, random: Random) -> bytes:
     """Change values in YAML."""
-    return values(content, random, lambda tree: yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode(), yaml.safe_load)
+    return values(
+        content,
+        random,
+        lambda tree: yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode(),
+        yaml.safe_load,
+    )
 
 
 def json_values(content: bytes, random: Random) -> bytes:
@@ -253,7 +305,9 @@ def json_values(content: bytes, random: Random) -> bytes:
 def archive(members: dict[str, bytes], random: Random) -> tuple[str, bytes]:
     """Return a tar archive of some files, one of which is not what it should be."""
     buffer, name = io.BytesIO(), random.choice(list(members))
-    what = random.choice(["link", "hard link", "folder", "device", "missing", "climb", "absolute", "long", "twice"])
+    what = random.choice(
+        ["link", "hard link", "folder", "device", "missing", "climb", "absolute", "long", "twice"]
+    )
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for each, content in members.items():
             info = tarfile.TarInfo(each)
@@ -269,7 +323,12 @@ def archive(members: dict[str, bytes], random: Random) -> tuple[str, bytes]:
 
 
 def _odd(info: tarfile.TarInfo, what: str, content: bytes) -> bytes:
-    kinds = {"link": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "folder": tarfile.DIRTYPE, "device": tarfile.CHRTYPE}
+    kinds = {
+        "link": tarfile.SYMTYPE,
+        "hard link": tarfile.LNKTYPE,
+        "folder": tarfile.DIRTYPE,
+        "device": tarfile.CHRTYPE,
+    }
     if what in kinds:
         info.type, info.linkname, info.size = kinds[what], "/etc/passwd", 0
         return b""

@@ -1,4 +1,4 @@
-"""What is read: a good file, the reader of the package, and what the file says by a way that is not the package's.
+"""What is read: a good file, the package's reader, and what the file says by another way.
 
 A reader's value must equal what `Subject.truth` makes of the damaged bytes; where that raises, nothing right
 can be read, and the reader has to refuse.
@@ -51,14 +51,16 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return list(map(repr, one)) == list(map(repr, other)) and all(same(one[key], other[key]) for key in one)
+        return list(map(repr, one)) == list(map(repr, other)) and all(
+            same(one[key], other[key]) for key in one
+        )
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
         return math.isnan(other)
     return type(one) is type(other) and bool(one == other)
 
 
 def plain_yaml(content: bytes) -> Any:
-    """What PyYAML alone makes of a file; ValueError for a key that comes twice, and for what is no plain data."""
+    """What PyYAML alone makes of a file; ValueError for a key that comes twice."""
     text = content.decode()
     _once(yaml.compose(text, yaml.SafeLoader), set())
     return yaml.safe_load(text)
@@ -89,16 +91,31 @@ gpu: bool = False  # whether to use a GPU
 kind: str = "relu"  # activation, one of relu | linear
 orders: list[float] = [0.5, 1.0]  # several orders, in (0, 2]
 """
-PROFILES = "quick:\n  01_good: {width: 8, s: 0.5, kind: linear}\nbook: {}\npaper:\n  01_good:\n    orders: [0.25, 2.0]\n"
+PROFILES = """\
+quick:
+  01_good: {width: 8, s: 0.5, kind: linear}
+book: {}
+paper:
+  01_good:
+    orders: [0.25, 2.0]
+"""
 DEFAULTS = {"s": 1.0, "width": 64, "gpu": False, "kind": "relu", "orders": [0.5, 1.0]}
 NOTEBOOK = {
     "cells": [
         {"cell_type": "markdown", "metadata": {}, "source": ["# A page\n", "Text."]},
-        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": PARAMETERS, "outputs": [],
-         "execution_count": None},
+        {
+            "cell_type": "code",
+            "metadata": {"tags": ["parameters"]},
+            "source": PARAMETERS,
+            "outputs": [],
+            "execution_count": None,
+        },
         {"cell_type": "code", "metadata": {}, "source": "print(s)", "outputs": [], "execution_count": None},
     ],
-    "metadata": {"kernelspec": {"name": "python3"}, "fracrepro": {"recorded": ["mnist"], "data_parameters": []}},
+    "metadata": {
+        "kernelspec": {"name": "python3"},
+        "fracrepro": {"recorded": ["mnist"], "data_parameters": []},
+    },
     "nbformat": 4,
     "nbformat_minor": 5,
 }
@@ -161,8 +178,10 @@ def _profiles(folder: Path) -> Any:
 def _profiles_truth(content: bytes) -> Any:
     tree = plain_yaml(content)
     for name, notebooks in tree.items():
-        if type(name) is not str or set(notebooks) - {"01_good"} or not all(
-            isinstance(each, dict) for each in notebooks.values()
+        if (
+            type(name) is not str
+            or set(notebooks) - {"01_good"}
+            or not all(isinstance(each, dict) for each in notebooks.values())
         ):
             raise ValueError("profiles")
     given = tree["quick"].get("01_good", {})
@@ -177,10 +196,14 @@ def _notebook(folder: Path) -> Path:
 def _notebook_truth(content: bytes) -> Any:
     tree = json.loads(content)
     cells = [
-        cell for cell in tree["cells"] if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
+        cell
+        for cell in tree["cells"]
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
     ]
     (cell,) = cells
-    names: dict[str, Any] = {"__builtins__": {"float": float, "int": int, "bool": bool, "str": str, "list": list}}
+    names: dict[str, Any] = {
+        "__builtins__": {"float": float, "int": int, "bool": bool, "str": str, "list": list}
+    }
     exec("".join(cell["source"]), names)  # what the package has accepted: literals with a type
     given = {name: value for name, value in names.items() if not name.startswith("__")}
     kinds = {name: names["__annotations__"][name] for name in given}
@@ -230,7 +253,12 @@ def _sweep(folder: Path) -> Any:
     if hasattr(found, "points"):
         return [dict(found.axes), [item.parameters for _, item in found.points]]
     described = found.to_dict()
-    return [described["axes"], described["seeds"], described["epochs"], [each["name"] for each in described["schemes"]]]
+    return [
+        described["axes"],
+        described["seeds"],
+        described["epochs"],
+        [each["name"] for each in described["schemes"]],
+    ]
 
 
 def _sweep_truth(content: bytes) -> Any:
@@ -260,7 +288,9 @@ def _training_truth(content: bytes) -> Any:
     schemes = settings.get("schemes") or [each.name for each in full.schemes]
     return [
         tree["sweep"],
-        list(range(settings.get("runs", runs))) if settings.get("runs", runs) is not None else list(full.seeds),
+        list(range(settings.get("runs", runs)))
+        if settings.get("runs", runs) is not None
+        else list(full.seeds),
         settings.get("epochs", epochs) if settings.get("epochs", epochs) is not None else full.epochs,
         schemes,
     ]
@@ -272,8 +302,32 @@ def _training_truth(content: bytes) -> Any:
 def _parameter_texts(content: bytes, kind: str, random: Random) -> tuple[str, bytes]:
     name, _, text = content.decode().partition("=")
     name = random.choice(list(DEFAULTS))
-    others = ("0.5", "1e-3", "[0.5, 1]", "0.5,1", "8", "true", "relu", "2001-99-99", "{[]: 1}", "[" * 5000, "!!set {a}")
-    more = ("0x" + "f" * 9000, "9" * 5000, "9" * 400, "*a", "&a [*a]", "1:30", "1_0", "\udcff", "nan", ".inf", "1e999")
+    others = (
+        "0.5",
+        "1e-3",
+        "[0.5, 1]",
+        "0.5,1",
+        "8",
+        "true",
+        "relu",
+        "2001-99-99",
+        "{[]: 1}",
+        "[" * 5000,
+        "!!set {a}",
+    )
+    more = (
+        "0x" + "f" * 9000,
+        "9" * 5000,
+        "9" * 400,
+        "*a",
+        "&a [*a]",
+        "1:30",
+        "1_0",
+        "\udcff",
+        "nan",
+        ".inf",
+        "1e999",
+    )
     text = random.choice([text, *others, *more, *map(str, _texts())])
     way, damaged = spoil(text.encode(errors="replace") or b" ", "bytes", random)
     if random.random() < 0.5:
@@ -303,10 +357,29 @@ def _given_truth(content: bytes) -> Any:
 WORKFLOW = (
     Subject("profiles", "yaml", project, _profiles, _profiles_truth, command=("list",)),
     Subject("notebook", "json", _notebook, _settled, _notebook_truth, ("01_good",), command=("list",)),
-    Subject("sweep of a notebook", "yaml", _with(SWEEP, "points.yml"), _sweep, _sweep_truth,
-            command=("sweep", "points.yml", "--dry-run", "--output-dir", "out")),
-    Subject("sweep of an experiment", "yaml", _with(TRAINING, "points.yml"), _sweep, _training_truth,
-            command=("sweep", "points.yml", "--dry-run", "--output-dir", "out")),
-    Subject("parameter", "text", _with("s=0.5", "given.txt"), _given, _given_truth, tuple(DEFAULTS),
-            spoil=_parameter_texts),
+    Subject(
+        "sweep of a notebook",
+        "yaml",
+        _with(SWEEP, "points.yml"),
+        _sweep,
+        _sweep_truth,
+        command=("sweep", "points.yml", "--dry-run", "--output-dir", "out"),
+    ),
+    Subject(
+        "sweep of an experiment",
+        "yaml",
+        _with(TRAINING, "points.yml"),
+        _sweep,
+        _training_truth,
+        command=("sweep", "points.yml", "--dry-run", "--output-dir", "out"),
+    ),
+    Subject(
+        "parameter",
+        "text",
+        _with("s=0.5", "given.txt"),
+        _given,
+        _given_truth,
+        tuple(DEFAULTS),
+        spoil=_parameter_texts,
+    ),
 )

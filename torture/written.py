@@ -1,4 +1,4 @@
-"""Files that people write: plans, answers, claims, exercises, findings, the glossary, the table of contents."""
+"""Files that people write: plans, answers, claims, exercises, findings, glossary, table of contents."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def _experiment() -> Any:
 def _plan_text() -> str:
     facts = _experiment().to_dict()
     network = facts["network"]
-    text = PLAN.replace("depth: [20], width: [64]", f"depth: [{network['depth']}], width: [{network['width']}]")
+    text = PLAN.replace(
+        "depth: [20], width: [64]", f"depth: [{network['depth']}], width: [{network['width']}]"
+    )
     return text.replace("[10]}\nrates: [0.01]", f"[{facts['epochs']}]}}\nrates: [{facts['learning_rate']}]")
 
 
@@ -138,7 +140,9 @@ def _plan_truth(content: bytes) -> Any:
     endpoints = []
     for given in tree["endpoints"]:
         names = ("name", "measure", "figure", "better", "margin", "compare")
-        power = {name: given["power"].get(name) for name in ("difference", "wanted", "pairs", "deviation", "share")}
+        power = {
+            name: given["power"].get(name) for name in ("difference", "wanted", "pairs", "deviation", "share")
+        }
         rest = {name: given.get(name) for name in ("goal", "failed", "epochs")}
         more = {"where": given.get("where", {}), "across": given.get("across", "")}
         endpoints.append({name: given[name] for name in names} | {"power": power} | rest | more)
@@ -165,8 +169,12 @@ def _answers(folder: Path) -> Any:
     return [given, [[each.exercise.label, each.verdict] for each in answers.check(given, key)]]
 
 
-_KEY = {"ex-width": (31, 0), "ex-share": (Fraction(1, 2), Fraction(1, 100)), "ex-rate": (Fraction(1, 2), 0),
-        "ex-count": (1400, 0)}
+_KEY = {
+    "ex-width": (31, 0),
+    "ex-share": (Fraction(1, 2), Fraction(1, 100)),
+    "ex-rate": (Fraction(1, 2), 0),
+    "ex-count": (1400, 0),
+}
 
 
 def _answers_truth(content: bytes) -> Any:
@@ -271,7 +279,10 @@ def _findings(folder: Path) -> Any:
 def _findings_truth(content: bytes) -> Any:
     found = []
     for entry in plain_yaml(content):
-        if set(entry) - {"question", "plain", "claims", "answer"} or set(entry["claims"]) - {"product", "other"}:
+        if set(entry) - {"question", "plain", "claims", "answer"} or set(entry["claims"]) - {
+            "product",
+            "other",
+        }:
             raise ValueError("more")
         found.append([entry["question"], entry["plain"], entry["claims"], entry.get("answer", "")])
     return found
@@ -288,8 +299,12 @@ def _glossary(folder: Path) -> Any:
 
 def _glossary_truth(content: bytes) -> Any:
     return [
-        ["symbols" if "symbol" in each else "words", each.get("symbol", each.get("word")), each["means"],
-         each.get("also", [])]
+        [
+            "symbols" if "symbol" in each else "words",
+            each.get("symbol", each.get("word")),
+            each["means"],
+            each.get("also", []),
+        ]
         for each in plain_yaml(content)
     ]
 
@@ -317,12 +332,25 @@ def _toc_truth(content: bytes) -> Any:
 
 WRITTEN = (
     Subject("plan", "yaml", _make_plan, _plan, _plan_truth),
-    Subject("answers", "text", _make_answers, _answers, _answers_truth, command=("check-answers", "answers.yml")),
-    Subject("answers as YAML", "yaml", _make_answers, _answers, _answers_truth,
-            command=("check-answers", "answers.yml")),
+    Subject(
+        "answers", "text", _make_answers, _answers, _answers_truth, command=("check-answers", "answers.yml")
+    ),
+    Subject(
+        "answers as YAML",
+        "yaml",
+        _make_answers,
+        _answers,
+        _answers_truth,
+        command=("check-answers", "answers.yml"),
+    ),
     Subject("claims", "yaml", _with(CLAIMS, "book/claims.yml"), _claims, _claims_truth),
-    Subject("exercises", "yaml", _with(EXERCISES, "book/exercises.yml"), _exercises, _exercises_truth,
-            ),
+    Subject(
+        "exercises",
+        "yaml",
+        _with(EXERCISES, "book/exercises.yml"),
+        _exercises,
+        _exercises_truth,
+    ),
     Subject("findings", "yaml", _make_findings, _findings, _findings_truth),
     Subject("glossary", "yaml", _with(GLOSSARY, "book/glossary.yml"), _glossary, _glossary_truth),
     Subject("table of contents", "yaml", _with(TOC, "_toc.yml"), _toc, _toc_truth),

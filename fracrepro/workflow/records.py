@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from fracrepro.workflow.commitments import Committed
     from fracrepro.workflow.engine import Engine
 
-_COUNTED = ("s", "seed", "epoch")  # columns of numbers that most experiments have, beside their figures
+_COUNTED = (
+    "s",
+    "seed",
+    "epoch",
+    "seconds",
+)  # columns of numbers, where there are such
 
 
 def run(
@@ -199,6 +204,9 @@ def _numbers(table: Path, experiment: Experiment) -> pd.DataFrame:
         results = pd.read_csv(table)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{table}: no table in CSV: {error}") from None
+    missing = [name for name in experiment.figures if name not in results]
+    if missing:
+        raise ArgumentError(f"{table}: {missing[0]}: is missing")
     for name in (*_COUNTED, *experiment.figures):
         if name in results and not pd.api.types.is_numeric_dtype(results[name]):
             raise ArgumentError(f"{table}: {name}: need a column of numbers")
