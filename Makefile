@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: book test lint clean
+.PHONY: book test lint torture clean
 .DELETE_ON_ERROR:
 
 book: $(READY)
@@ -17,6 +17,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Kills at random moments and damaged inputs; ten minutes of two idle cores, and goes on where it was stopped.
+torture: $(READY)
+	$(BIN)/pytest -q -m long tests/workflow/test_faults.py
+	$(BIN)/python -m torture --kills 200 --damaged 2000 --record recorded/torture.json
 
 # The environment is made anew only when what it is made from changes.
 $(READY): pyproject.toml constraints.txt

@@ -6,7 +6,7 @@ traceback.
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "BusyError", "FracreproError", "MissingPackageError"]
+__all__ = ["ArgumentError", "BusyError", "FracreproError", "MissingPackageError", "is_out_of_memory"]
 
 
 _LONGEST = 1500  # characters of a message, which may quote a damaged file
@@ -69,3 +69,14 @@ class MissingPackageError(FracreproError, ImportError):
     def __reduce__(self) -> tuple[type[MissingPackageError], tuple[str, str]]:
         """Let a worker send it: an exception of two arguments does not pickle by itself."""
         return type(self), (self.package, self.extra)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that no memory was left; torch has no class of its own for that.
+
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes do not match"))
+    (True, False)
+    """
+    if isinstance(error, RuntimeError):
+        return "allocate memory" in str(error) or "out of memory" in str(error)
+    return isinstance(error, MemoryError)

@@ -26,7 +26,9 @@ def kept_digits():
 
 
 def pytest_runtest_setup(item):
-    """Skip what needs the real data where nobody says where they are: a test never downloads them."""
+    """Skip what takes long unless asked for, and what needs real data where nobody says where they are."""
+    if item.get_closest_marker("long") and "long" not in item.config.option.markexpr:
+        pytest.skip("takes long: pytest -m long, as make torture does")
     for name in ("mnist", "cifar10"):
         if item.get_closest_marker(name) and not os.environ.get("FRACREPRO_DATA"):
             pytest.skip("FRACREPRO_DATA is not set")

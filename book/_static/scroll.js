@@ -1,18 +1,25 @@
-// What is wider than its place scrolls: it gets a stop for the keyboard, and a table a hint. Nothing else gets one.
+// What is wider than its place scrolls: it gets a stop for the keyboard, tables and figures a hint. Nothing else gets
+// one, and neither does what lacks a few pixels, of which nobody misses anything.
 (() => {
   "use strict";
-  const WIDE = ".pst-scrollable-table-container, .cell_output .output, div.math mjx-container, span.math";
+  const FIGURE = "figure > a.image-reference, figure:has(> img.picture-light)";
+  const WIDE = `.pst-scrollable-table-container, .cell_output .output, div.math mjx-container, span.math, ${FIGURE}`;
+  const SPARE = 4;
 
   const mark = () => {
     for (const box of document.querySelectorAll(`.bd-article :is(${WIDE})`)) {
-      const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX === "auto";
+      const table = box.querySelector("table");
+      box.classList.remove("dense"); // a wide table first gets smaller letters, where they are large enough for it
+      if (table && box.scrollWidth > box.clientWidth && innerWidth > 600) box.classList.add("dense");
+      const scrolls = box.scrollWidth > box.clientWidth + SPARE && getComputedStyle(box).overflowX === "auto";
       box.classList.toggle("scrolls", scrolls);
       if (scrolls) {
         box.tabIndex = 0;
       } else {
         box.removeAttribute("tabindex");
       }
-      const holdsTable = scrolls && Boolean(box.querySelector("table"));
+      box.classList.toggle("scrolls-figure", scrolls && box.matches(FIGURE));
+      const holdsTable = scrolls && table !== null;
       box.classList.toggle("scrolls-table", holdsTable);
       if (holdsTable) {
         box.setAttribute("role", "group"); // no landmark: there can be many

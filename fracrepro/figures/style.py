@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.legend import Legend
 
+#: What people write for the activations whose names in programs are no words.
+_ACTIVATIONS = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "rrelu": "RReLU", "abs": "absolute value"}
+#: The orders that have a colour of their own.
+ORDERS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_DARK, _PURPLE, _GREEN = "#04213d", "#8e2f8b", "#7a9a1f"  # apart in hue and in lightness
 #: No bounds.
 EVERYWHERE = (-math.inf, math.inf)
 
@@ -130,11 +135,20 @@ def arm_label(arm: str) -> str:
     return ", ".join(filter(None, (scheme_style(name)["label"], " ".join(rest))))
 
 
+def activation_label(name: str) -> str:
+    """Return what figures and tables call an activation.
+
+    >>> activation_label("leaky_relu"), activation_label("linear")
+    ('leaky ReLU', 'linear')
+    """
+    return _ACTIVATIONS.get(name, name.replace("_", " "))
+
+
 def order_style(s: float) -> dict[str, str]:
     """Return colour and label of the preserved order, the same in every figure, as keywords of a plot.
 
-    Order 1 has the colour of the fractional scheme and order 2 that of Kaiming's, which it is; the other
-    orders lie between them, and orders near 0 are dark.
+    Order 1 has the colour of the fractional scheme and order 2 that of Kaiming's, which it is.
+    Between :data:`ORDERS` colours are mixed: orders near 0 are almost black, 1/2 is purple and 3/2 green.
 
     Args:
         s: the order, in [0, 2].
@@ -152,8 +166,9 @@ def order_style(s: float) -> dict[str, str]:
     from fracrepro.nn import schemes
 
     s = arguments.real("s", s, "[0, 2]")
-    ends = ["#04213d", schemes.get("fractional").colour, schemes.get("kaiming").colour]
-    colours = LinearSegmentedColormap.from_list("orders", ends, N=201)
+    one, two = (schemes.get(name).colour for name in ("fractional", "kaiming"))
+    stops = [_DARK, _PURPLE, one, _GREEN, two]
+    colours = LinearSegmentedColormap.from_list("orders", stops, N=201)
     return {"color": to_hex(colours(s / 2)), "label": f"$s = {number(s, '.6g')}$"}
 
 

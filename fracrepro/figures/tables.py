@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fracrepro.errors import ArgumentError
 from fracrepro.figures.numbers import DASH, number
+from fracrepro.figures.style import activation_label, arm_label, scheme_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fracrepro.nn.training.network import NetworkDescription
     from fracrepro.nn.training.settings import Settings
 
+_DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "digits of scikit-learn"}
 _FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?P<spec>[^{}]*))?\}(?P<after>[^{}]*)")
 
 
@@ -26,6 +28,7 @@ def table(
     """Return `frame` as an HTML table in the theme's colours; a missing value shows as a dash.
 
     Every number, in labels too, is written by :func:`fracrepro.figures.numbers.number`.
+    What stands in a column or an index named ``scheme`` or ``activation`` gets the name that figures give it.
 
     Args:
         frame: what to show.
@@ -43,11 +46,27 @@ def table(
     # The theme knows how to colour this class.
     styler = Styler(frame, uuid=digest, cell_ids=False).set_table_attributes('class="dataframe"')
     named = dict.fromkeys(frame.columns, formats) if isinstance(formats, str) else formats or {}
-    writers = {name: _writer(named.get(name) or "{}") for name in frame.columns}
+    writers = {name: _NAMED.get(name) or _writer(named.get(name) or "{}") for name in frame.columns}
     styler = styler.format(writers, na_rep=DASH)
-    for axis in (0, 1):
-        styler = styler.format_index(number, axis=axis)
+    for axis, labels in enumerate((frame.index, frame.columns)):
+        for level, name in enumerate(labels.names):
+            styler = styler.format_index(_NAMED.get(name, number), axis=axis, level=level)
     return styler if index else styler.hide(axis="index")
+
+
+def _scheme(value: Any) -> str:
+    """What people call a scheme; words that name none stay."""
+    from fracrepro.nn import schemes
+
+    return arm_label(value) if scheme_of(str(value)) in schemes.names() else number(value)
+
+
+def _activation(value: Any) -> str:
+    return activation_label(value) if isinstance(value, str) else number(value)
+
+
+#: What writes that which programs call otherwise than people, by the name of its column or of its labels.
+_NAMED: dict[Any, Callable[[Any], str]] = {"scheme": _scheme, "activation": _activation}
 
 
 def _writer(form: str) -> Callable[[Any], str]:
@@ -86,15 +105,15 @@ def order_table(differences: pd.DataFrame, axis: str) -> Styler:
     columns = {
         axis: differences[axis],
         "slope": differences["negative_slope"],
-        "s": differences["s"],
-        "accuracy at s = 2": differences["accuracy_of_reference"],
+        "order": differences["s"],
+        "accuracy at order 2": differences["accuracy_of_reference"],
         "difference": differences["mean"],
         "low": differences["low"],
         "high": differences["high"],
         "started": [f"{one} / {other}" for one, other in counts],
     }
-    numbers = ("accuracy at s = 2", "difference", "low", "high")
-    return table(pd.DataFrame(columns).set_index([axis, "slope", "s"]), dict.fromkeys(numbers, "{:.2f}"))
+    numbers = ("accuracy at order 2", "difference", "low", "high")
+    return table(pd.DataFrame(columns).set_index([axis, "slope", "order"]), dict.fromkeys(numbers, "{:.2f}"))
 
 
 TAILS = {
@@ -122,7 +141,7 @@ def _settings(protocol: Settings) -> dict[str, str]:
     """What decides a training, in words."""
     decay = f", divided by 10 every {protocol.decay_every} epochs" if protocol.decay_every else ""
     return {
-        "data set": protocol.dataset,
+        "data set": _DATASETS.get(protocol.dataset, protocol.dataset),
         "image": " × ".join(map(str, protocol.network.image_shape)),
         **_layers(protocol.network),
         "optimizer": "SGD without momentum",

@@ -146,7 +146,8 @@ def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataF
         for other in order
         if other != first
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis(["figure", "scheme"]) if rows else table
 
 
 def order_differences(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from fracrepro.arguments import real
 from fracrepro.stats.equivalence import equivalent_pairs
@@ -28,6 +30,9 @@ def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8)
     comparison: the pairs that find a difference as large as the margin, those that find equivalence if there
     is no difference at all, and those that settle it if the true difference is the one seen: they find it, or
     equivalence where it is below half the margin.
+    Shares without spread, where all runs start for example, are no exception: the exact test and the score
+    tests want their number of pairs.
+    Other figures without spread need no pair beyond those there are.
 
     Args:
         plan: what was planned.
@@ -70,21 +75,24 @@ def settling(plan: ExperimentPlan, results: pd.DataFrame, *, power: float = 0.8)
 def _needed(
     endpoint: Endpoint, measured: Measured, first: Any, second: Any, level: float, power: float
 ) -> dict[str, Any]:
-    """The pairs for a difference of the margin, and for equivalence; where all runs agree, those there."""
+    """The pairs for a difference of the margin, and for equivalence."""
     gaps = (measured.numbers[first] - measured.numbers[second]).to_numpy()
     deviation, pairs = float(np.std(gaps, ddof=1)), len(gaps)
-    if deviation == 0.0:
+    share = endpoint.measure == "share"
+    if deviation == 0.0 and not share:  # Student's tests decide by any pairs without spread
         return dict.fromkeys(("pairs_difference", "pairs_equivalence", "pairs_seen"), pairs)
     smaller = float(measured.numbers[[first, second]].mean().min())
 
     def different(difference: float) -> int:
-        if endpoint.measure == "share":
-            share = min(smaller, 1 - difference)
-            return share_pairs(share + difference, share, level=level, power=power)
+        if share:
+            base = min(smaller, 1 - difference)
+            return share_pairs(base + difference, base, level=level, power=power)
         pilot = Pilot(pairs, deviation)
         return pilot.pairs_for(difference, level=level, power=power, uncertain=False)
 
     def equivalent(difference: float) -> int:
+        if deviation == 0.0:
+            return _agreeing_pairs(endpoint.margin, level)
         return equivalent_pairs(endpoint.margin / deviation, difference / deviation, level=level, power=power)
 
     seen = abs(float(gaps.mean()))
@@ -94,3 +102,8 @@ def _needed(
         "pairs_equivalence": equivalent(0.0),
         "pairs_seen": settles(seen),
     }
+
+
+def _agreeing_pairs(margin: float, level: float) -> int:
+    """The fewest pairs of one outcome that Tango's score tests call equivalent: n m/(1 - m) reaches z²."""
+    return math.ceil(float(special.ndtri(level)) ** 2 * (1 - margin) / margin)

@@ -21,6 +21,7 @@ __all__ = ["setup"]
 
 _BLANK = re.compile(r'<th( class="(?:blank|index_name)\b[^"]*")\s*>(?:&nbsp;)?</th>')
 _SHARED = ("proof-content", "exercise-content", "solution-content")
+_APOSTROPHE = re.compile(r"(?<=\w)'")  # the titles of solutions are copied before quotes become typographic
 _LATE = 900  # behind the theme's own handlers
 
 
@@ -62,13 +63,17 @@ def own_ids(app: Sphinx, doctree: nodes.document) -> None:
 
 
 class LinksWithoutSpace(SphinxPostTransform):
-    """The link in a solution's title begins with the word, not with the space before it."""
+    """The link in a solution's title begins with the word, not with the space before it; quotes are curly."""
 
     default_priority = 30  # behind those that make these titles
 
     def run(self, **options: Any) -> None:
-        """Put the space in front of the link."""
+        """Put the space in front of the link, and the typographic sign in the place of each apostrophe."""
         for title in self.document.findall(nodes.title):
+            for text in list(title.findall(nodes.Text)):
+                if "'" in text and isinstance(text.parent, (nodes.title, nodes.reference)):
+                    curly = _APOSTROPHE.sub("\N{RIGHT SINGLE QUOTATION MARK}", text)
+                    text.parent.replace(text, nodes.Text(curly))
             for link in [each for each in title if isinstance(each, nodes.reference)]:
                 words = link[0] if link.children else None
                 if isinstance(words, nodes.Text) and words.startswith(" "):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,10 @@ import click
 
 from fracrepro import files
 from fracrepro._version import __version__
-from fracrepro.errors import ArgumentError, FracreproError
+from fracrepro.errors import ArgumentError
 from fracrepro.workflow import questions, teaching, work
+from fracrepro.workflow.boundary import OneLineErrors
 from fracrepro.workflow.choices import OneOf
-from fracrepro.workflow.packages import missing_package
 from fracrepro.workflow.project import Project
 
 _PROFILE = click.option("--profile", default="book", show_default=True, help="quick, book or paper.")
@@ -45,38 +44,7 @@ def _engine(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)  # which come without a file where a library writes
-
-
-class _OneLineErrors(click.Group):
-    """Turns what a user can get wrong into one line and exit code 2; a defect keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except FracreproError as error:
-            self._say(ctx, error)
-        except OSError as error:
-            if error.filename is None and error.errno not in _FULL:
-                raise  # no user's file: a defect
-            kept = "; what was finished is kept" if error.errno in _FULL else ""
-            self._say(ctx, f"{error.filename or 'writing'}: {error.strerror}{kept}")
-        except ModuleNotFoundError as error:
-            missing = missing_package(error)
-            if missing is None:
-                raise
-            self._say(ctx, missing)
-        except KeyboardInterrupt:
-            click.echo("interrupted: what was finished is kept, nothing is half-written", err=True)
-            ctx.exit(130)
-
-    @staticmethod
-    def _say(ctx: click.Context, error: FracreproError | str) -> None:
-        click.echo(f"error: {error}", err=True)
-        ctx.exit(2)
-
-
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fracrepro")
 def main() -> None:
     """Reproduce fractional moment-preserving initialization: notebooks, trainings, the book."""

@@ -1,4 +1,4 @@
-"""Ctrl-C: it waits where it would do harm, and it is never lost."""
+"""Ctrl-C and SIGTERM: they wait where they would do harm, and neither is ever lost."""
 
 from __future__ import annotations
 
@@ -7,52 +7,77 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_came: list[int] = []  # the signals that `_note` has seen
+
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends; a process that starts here begins with it blocked.
+    """Let both signals wait until the block ends; a process that starts here begins with them blocked.
 
     The mask is inherited, but keeps nothing from this process: another thread may take the signal, and Python
     then interrupts the main one.
     """
-    came = threading.Event()
-    handler = signal.getsignal(signal.SIGINT)
-    here = threading.current_thread() is threading.main_thread() and callable(handler)
-    if here:
-        signal.signal(signal.SIGINT, lambda *_: came.set())
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if here:
-            signal.signal(signal.SIGINT, handler)
-            if came.is_set():
-                signal.raise_signal(signal.SIGINT)
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager
 def heeded() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C has come, even where it was swallowed.
+    """Yield a function that raises KeyboardInterrupt if a signal has come, even where it was swallowed.
 
     Python drops an exception that a finalizer or a callback raises, and Ctrl-C may fall into one.
     """
-    seen = threading.Event()
-
-    def note(*_: object) -> None:
-        seen.set()
-        raise KeyboardInterrupt
 
     def check() -> None:
-        if seen.is_set():
+        if _came:
             raise KeyboardInterrupt
 
+    with _noting({signal.SIGINT: signal.default_int_handler}):
+        yield check
+
+
+@contextmanager
+def ending() -> Iterator[Callable[[], int]]:
+    """Let SIGTERM end a command as Ctrl-C does, and yield a function that says which one came, 0 for none.
+
+    A signal that the caller ignores or handles stays so.
+    """
+    with _noting({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}):
+        yield lambda: _came[0] if _came else 0
+
+
+@contextmanager
+def _noting(defaults: dict[signal.Signals, object]) -> Iterator[None]:
+    """Note each signal that has this handler, and raise KeyboardInterrupt; the outermost block does it."""
     here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield check
-        return
-    signal.signal(signal.SIGINT, note)
+    free = [number for number, default in defaults.items() if here and signal.getsignal(number) == default]
+    before = {number: signal.signal(number, _note) for number in free}
     try:
-        yield check
+        yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if before:
+            _came.clear()
+
+
+def _note(number: int, _: object) -> None:
+    _came.append(number)
+    raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fracrepro.workflow.execution import Outcome, Task, execute
 from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
-_FAILURES = (FracreproError, OSError)  # of a notebook; anything else is a defect
+_FAILURES = (FracreproError, OSError, MemoryError)  # of a notebook; anything else is a defect
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,27 @@ def run(
     Raises:
         ArgumentError: before any kernel starts: for unknown names, for parameters that a contract refuses,
             for a folder that cannot be written, and where no scheduler answers.
+        BusyError: when another process runs one of them into this folder.
     """
     engine = Engine(jobs, scheduler, worker_timeout)
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
     due = [item for item in runs if force or not item.is_current(folder)]
     files.writable_folder("output_dir", folder)
-    return execute_all(project, due, engine, lambda _, outcome: _store(outcome, folder))
+    with ExitStack() as held:
+        for item in due:
+            held.enter_context(own(folder, item.name))
+        due = [item for item in due if force or not item.is_current(folder)]  # what has ended before the lock
+        return execute_all(project, due, engine, lambda _, outcome: _store(outcome, folder))
+
+
+def own(folder: Path, name: str) -> AbstractContextManager[None]:
+    """Keep a notebook's results in a folder for this process, so that no two compute the same.
+
+    Raises:
+        BusyError: when another process is computing them; names it.
+    """
+    return files.lock(folder / f".{name}.lock", f"output_dir = {str(folder)!r}: run of {name!r}")
 
 
 def execute_all(

@@ -151,10 +151,13 @@ def bounded_zero(before: str, kind: str) -> tuple[str, str]:
 
 
 def write_numbers(app: Sphinx, doctree: nodes.document) -> None:
-    """Write the numbers of running text for people, typed ones too; code and formulas stay as they are."""
+    """Write the numbers of running text for people, typed ones too; code and formulas stay as they are.
+
+    No line ends before a per cent sign: what stands in front of it is a number, typed or reported.
+    """
     for text in list(doctree.findall(nodes.Text)):
         if _is_running_text(text):
-            shown = numbers.running_text(text.astext())
+            shown = numbers.running_text(text.astext()).replace(" %", "\N{NO-BREAK SPACE}%")
             if shown != text.astext():
                 text.parent.replace(text, nodes.Text(shown))
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,9 @@ from fracrepro.workflow.environment import THREADS, variables
 from fracrepro.workflow.worker import INSIDE_VARIABLE, Job, Reply, call_packed
 
 TICK = 0.5  # seconds between two looks at whether the caller was interrupted
+# A worker with a job that uses no processor between so many looks in a row hangs.
+LOOKS = 20
+LOOK = 30.0  # seconds between two of them
 
 
 class LostWorkerError(FracreproError, RuntimeError):
@@ -42,10 +46,11 @@ class Worker:
             self.process.start()
         other.close()  # so that the death of the process ends the line
         self.index: int | None = None
+        self.looked, self.used, self.silent = time.monotonic(), 0.0, 0
 
     def give(self, index: int, job: Job) -> None:
         """Send a job; a process that is dead by now shows so when its line is read."""
-        self.index = index
+        self.index, self.silent = index, 0
         with suppress(BrokenPipeError, ConnectionResetError):
             self.line.send_bytes(pickle.dumps(job))
 
@@ -59,7 +64,21 @@ class Worker:
             self.process.join(1.0)  # it closes the line just before it ends
             return index, None
 
+    def hangs(self) -> bool:
+        """Whether it used no processor at many looks in a row; time alone passes for a stopped driver too."""
+        now = time.monotonic()
+        if now - self.looked >= LOOK:
+            used = _processor_seconds(self.process.pid)
+            self.silent = self.silent + 1 if used == self.used else 0
+            self.looked, self.used = now, used
+        return self.silent >= LOOKS
+
     def end(self) -> None:
+        """Kill the process with all that it has started, and close the line."""
+        self.kill()
+        self.line.close()
+
+    def kill(self) -> None:
         """Kill the process with all that it has started."""
         try:
             import psutil
@@ -77,7 +96,6 @@ class Worker:
             with suppress(psutil.Error):
                 child.kill()
         self.process.join()
-        self.line.close()
 
 
 def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Iterator[tuple[int, Reply] | None]:
@@ -113,7 +131,10 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
             ready = wait(list(busy), TICK)
             if not ready:
                 yield None
-            for line in ready:
+            hung = [] if ready else [each for each in crew if each.index is not None and each.hangs()]
+            for each in hung:
+                each.kill()  # its line ends, unless its reply is there by now
+            for line in [*ready, *(each.line for each in hung)]:
                 place = busy[cast(Connection, line)]
                 index, reply = crew[place].take()
                 if reply is None:
@@ -121,8 +142,9 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
                     if deaths[index] <= retries:
                         due.appendleft(index)
                     else:
+                        how = "hung" if hung else "died"
                         code = crew[place].process.exitcode
-                        error = LostWorkerError(f"its worker died {deaths[index]} times (exit code {code})")
+                        error = LostWorkerError(f"its worker {how} {deaths[index]} times (exit code {code})")
                         reply = Reply(error=error)
                 feed(place)
                 if reply is not None:
@@ -137,6 +159,18 @@ def run(jobs: Sequence[Job], workers: int, retries: int, gpus: int = 0) -> Itera
                 worker.end()
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """Return how many devices there are, at least 1."""
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
 def _environment(place: int, gpus: int) -> dict[str, str]:
     device = {"CUDA_VISIBLE_DEVICES": str(place % gpus)} if gpus else {}
     return {**dict.fromkeys(THREADS, "1"), INSIDE_VARIABLE: "1", **device}
@@ -145,7 +179,7 @@ def _environment(place: int, gpus: int) -> dict[str, str]:
 def _serve(line: Connection) -> None:
     """Answer jobs until the line ends; the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all, and the caller acts
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, interruptions.SIGNALS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
@@ -184,3 +218,20 @@ def _kill_children() -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.kill()
+
+
+def _processor_seconds(pid: int | None) -> float:
+    """What a process and all that it has started have used of processors; NaN where nobody can tell.
+
+    NaN differs from itself, and so is never taken for silence.
+    """
+    try:
+        import psutil
+    except ModuleNotFoundError:
+        return float("nan")
+    try:
+        process = psutil.Process(pid)
+        used = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    except psutil.Error:  # one of them ends right now
+        return float("nan")
+    return sum(times.user + times.system for times in used)

@@ -43,6 +43,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything here to Sphinx."""
     app.add_directive("automodules", AutoModules)
     app.connect("autodoc-process-docstring", link_sources, priority=400)  # before napoleon reads sections
+    app.connect("autodoc-process-docstring", join_sentence, priority=600)  # after napoleon
     app.connect("autodoc-skip-member", skip_private)
     app.connect("doctree-read", name_sections, priority=400)  # before Sphinx reads the anchors
     app.connect("doctree-read", name_entries)
@@ -89,6 +90,20 @@ def link_sources(app: Sphinx, what: str, name: str, obj: object, options: object
     pages = {page[:2]: page for page in map(_notebook, app.env.found_docs) if page}
     text = _PAGE.sub(lambda m: f":doc:`page {m[1]} </book/executed/{pages.get(m[1], m[1])}>`", text)
     lines[start:end] = ["", f":Source: {text}", ""]
+
+
+def join_sentence(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Put the sentence of an attribute together again: napoleon takes what stands before a colon for a type.
+
+    >>> lines = ["the state of the ensemble.", "", ":type: Every parameter"]
+    >>> join_sentence(None, "property", "tensors", None, None, lines)
+    >>> lines
+    ['Every parameter: the state of the ensemble.', '']
+    """
+    types = [line for line in lines if line.startswith(":type: ")]
+    if what in ("attribute", "property", "data") and types:
+        lines.remove(types[0])
+        lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
 
 
 def _notebook(docname: str) -> str:

@@ -268,6 +268,7 @@ def deck(found: list[Slide], name: str, book: str, settings: dict[str, Any]) -> 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Slides: {title}</title>"
         '<link rel="icon" href="../../_static/favicon.svg">'
+        '<link rel="stylesheet" href="../../_static/verdicts.css">'
         '<link rel="stylesheet" href="../../_static/slides.css">'
         f"{scripts if formulas else ''}"
         '<script defer src="../../_static/slides.js"></script></head>\n'

@@ -203,8 +203,15 @@ def run(
 
     Raises:
         ArgumentError: when the folder cannot be written; otherwise as `Engine.run`.
+        BusyError: when another process computes this sweep there.
     """
     files.writable_folder("output_dir", folder)
+    with notebooks.own(folder, sweep.name):
+        return _compute(sweep, folder, engine, force)
+
+
+def _compute(sweep: NotebookSweep, folder: Path, engine: Engine, force: bool) -> list[tuple[str, str, Path]]:
+    """Compute what is not finished and write the table; the folder is this process's own meanwhile."""
     store = Store(folder, sweep.name)
     records = [None if force else store.read(item) for _, item in sweep.points]
     due = [place for place, record in enumerate(records) if record is None]

@@ -190,7 +190,7 @@ def run(
     results = engine.run([task(piece, states.get(piece.name)) for piece in due], store, unit="piece")
     failed = [result for result in results if result.error is not None]
     for result in failed:
-        if not isinstance(result.error, (FracreproError, OSError, RuntimeError)):
+        if not isinstance(result.error, (FracreproError, OSError, RuntimeError, MemoryError)):
             raise result.error or AssertionError
     if failed:
         raise UnfinishedError([f"{result.task.name}: {result.problem}" for result in failed], len(pieces))

@@ -22,6 +22,8 @@ from fracrepro.errors import FracreproError
 from fracrepro.workflow import provenance
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from fracrepro.nn.data import Dataset
 
 INSIDE_VARIABLE = "FRACREPRO_WORKER"  # set where a task runs: what it maps runs right there
@@ -156,15 +158,25 @@ def one_thread() -> Iterator[None]:
     """Let matrix libraries use one thread: how they split a sum among threads decides its last bits."""
     with ExitStack() as stack:
         if importlib.util.find_spec("threadpoolctl"):
-            from threadpoolctl import threadpool_limits
-
-            stack.enter_context(threadpool_limits(limits=1))
+            loaded = list(sys.modules)  # an import puts its module last
+            stack.enter_context(_thread_controller(len(loaded), loaded[-1]).limit(limits=1))
         if "torch" in sys.modules:
             import torch
 
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
         yield
+
+
+@lru_cache(maxsize=1)
+def _thread_controller(modules: int, last: str) -> ThreadpoolController:
+    """The matrix libraries of this process, looked for again when a module has been imported.
+
+    To find them costs a look at every library of the process, more than all else that a task needs.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @lru_cache(maxsize=2)

@@ -134,6 +134,43 @@ def test_the_verdicts_are_those_of_the_record(book):
             assert sum(values[f"{word}_{short}_{kind}"] for kind in kinds) == 4
 
 
+def test_the_early_lead_is_taken_apart_as_the_record_says(book):
+    """Student's tests by scipy and Holm's rule by hand: at most one hypothesis of a comparison is true."""
+    values = book.record(NAME)["values"]
+    means = {}
+    for row in rows_of("mechanism"):
+        arm = "start" if row["scheme"] == "fractional" else row["scheme"]
+        for figure, last in (("train_loss", 5), ("train_accuracy", 10)):
+            if int(row["epoch"]) <= last:
+                means.setdefault((figure, arm, int(row["seed"])), []).append(float(row[figure]))
+    pairs = {"start": ("start", "kaiming"), "scale": ("scale", "kaiming"), "rates": ("rates", "kaiming")}
+    pairs["biases"] = ("both", "start")
+    p_values = {}
+    for figure, word, margin in (("train_loss", "loss", 0.0061), ("train_accuracy", "accuracy", 0.00295)):
+        for short, sides in pairs.items():
+            one, other = ([np.mean(means[figure, arm, k]) for k in range(40, 60)] for arm in sides)
+            name, gaps = f"mechanism_{word}_{short}", np.subtract(one, other)
+            assert values[f"{name}_difference"] == pytest.approx(gaps.mean(), abs=1e-12)
+            p_values[name, "different"] = stats.ttest_1samp(gaps, 0.0).pvalue
+            above = stats.ttest_1samp(gaps, -margin, alternative="greater").pvalue
+            p_values[name, "equivalent"] = max(
+                above, stats.ttest_1samp(gaps, margin, alternative="less").pvalue
+            )
+    found, adjusted = set(), {}
+    left, before = dict.fromkeys((name for name, _ in p_values), 2), 0.0
+    for name, question in sorted(p_values, key=p_values.get):
+        before = adjusted[name, question] = max(before, len(left) * p_values[name, question])
+        found |= {(name, question)} if before <= 0.05 else set()
+        left = {key: count - (key == name) for key, count in left.items() if count > (key == name)}
+    last = "mechanism_loss_biases"
+    assert values[f"{last}_p_equivalent"] == pytest.approx(adjusted[last, "equivalent"], rel=1e-9)
+    for name in {name for name, _ in p_values}:
+        equivalent = (name, "equivalent") in found
+        gains = (values[f"{name}_difference"] > 0) == ("accuracy" in name)
+        assert values[f"{name}_equivalent"] == equivalent
+        assert values[f"{name}_better"] == ((name, "different") in found and not equivalent and gains)
+
+
 def test_the_exercise_is_solved(book):
     values = book.record(NAME)["values"]
     layer = math.sqrt(fr.critical_variance(0.0, 16, LEAKY) / fr.critical_variance(2.0, 16, LEAKY))

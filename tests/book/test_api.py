@@ -42,6 +42,7 @@ INTERNAL = {
     "fracrepro.workflow.exercises": "behind `fracrepro check-answers` and `fracrepro handout`",
     "fracrepro.workflow.handout": "behind `fracrepro handout`",
     "fracrepro.workflow.teaching": "the commands, which have a page of their own",
+    "fracrepro.workflow.boundary": "behind the command line",
     "fracrepro.workflow.bundle": "behind `fracrepro copy-notebooks`",
     "fracrepro.workflow.bundled": "what setup.py puts into a wheel",
     "fracrepro.workflow.choices": "behind the command line",

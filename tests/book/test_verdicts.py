@@ -165,7 +165,11 @@ RECORDS = {
         ("17_related_theory", r"runs_"),
         ("18_what_the_order_changes", r"(share|epochs|accuracy|search)_"),
     ],
-    "CIFAR-10": [("10_cifar10", r"(record|late|curve)_"), ("17_related_theory", r"runs_")],
+    "CIFAR-10": [
+        ("10_cifar10", r"(record|late|curve|confirm)_"),
+        ("17_related_theory", r"runs_"),
+        ("18_what_the_order_changes", r"mechanism_"),
+    ],
 }
 
 

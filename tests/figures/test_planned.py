@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
 from fracrepro.errors import ArgumentError
-from fracrepro.figures.planned import KINDS, difference_table, kind_of, verdict_map
+from fracrepro.figures.planned import KINDS, difference_table, kind_of, settling_table, verdict_map
 from fracrepro.figures.style import legend_below, use_style
 from fracrepro.stats.equivalence import verdict
 
@@ -167,6 +167,32 @@ def test_differences_stand_with_their_intervals_in_the_order_of_the_rows():
         difference_table(verdicts(), "first", "depth")
     with pytest.raises(ArgumentError, match="several at one"):
         difference_table(given.assign(first="zero"), "first", "depth")
+
+
+def test_what_settles_a_comparison_costs_what_is_beyond_the_pairs_there_are():
+    settled = pd.DataFrame(
+        {
+            "endpoint": ["loss", "accuracy"],
+            "difference": [0.1, 0.2],
+            "low": 0.0,
+            "high": 0.3,
+            "verdict": [WORDS["better"], WORDS["unknown"]],
+            "pairs": 20,
+            "pairs_difference": [10, 30],
+            "pairs_equivalence": [15, 25],
+            "pairs_seen": [5, 80],
+            "hours": 99.0,  # of the larger of the first two, which is another question
+            "hours_pair": 0.5,
+        }
+    )
+    shown = settling_table(settled, "endpoint")
+    assert shown.index.tolist() == ["loss", "accuracy"]
+    assert shown["verdict"].tolist() == ["better", "unknown"]
+    assert shown["hours"].tolist() == [0.0, 30.0]
+    assert shown[["to differ", "to agree", "as seen"]].to_numpy().tolist() == [[10, 15, 5], [30, 25, 80]]
+    assert "verdict" not in settling_table(settled, ["endpoint", "pairs"], verdict=False)
+    with pytest.raises(ArgumentError, match="network"):
+        settling_table(settled, ["endpoint", "network"])
 
 
 def test_signs_and_colours_stay_apart_for_every_reader():

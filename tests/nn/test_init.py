@@ -183,3 +183,41 @@ def test_shapes_without_a_fan_are_refused():
 def test_negative_published_variance_is_refused():
     with pytest.raises(ValueError, match="published"):
         init.fractional_std((1, 1), 0.0, 3.0, formula="published")
+
+
+@pytest.mark.parametrize("call", ["fractional_normal_", "random_walk_normal_"])
+def test_a_compiled_call_is_one_graph_with_the_same_bits(call):
+    """Also for sizes that vary, which the compiler would leave open; a break of the graph is an error."""
+    torch._dynamo.reset()
+    fill = getattr(init, call)
+    compiled = torch.compile(lambda weight: fill(weight, mode="fan_out"), backend="eager", fullgraph=True)
+    for shape in ((8, 8), (8, 16), (32, 64), (4, 3, 5, 5)):
+        torch.manual_seed(0)
+        found = compiled(torch.empty(shape))
+        torch.manual_seed(0)
+        assert torch.equal(found, fill(torch.empty(shape), mode="fan_out"))
+
+
+def test_without_the_constant_the_compiler_breaks_the_graph():
+    """The control of the test above: the same formula, followed line by line."""
+    torch._dynamo.reset()
+
+    def follow(weight):
+        return weight * scale.fractional_std(1.0, 8, 8, ReLU(), "exact")
+
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        torch.compile(follow, backend="eager", fullgraph=True)(torch.empty(8, 8))
+
+
+@pytest.mark.parametrize("place", ["hidden", "first", "last"])
+@pytest.mark.parametrize("shape", [(8, 6), (4, 6, 3, 3)])
+def test_mirrored_weights_are_put_together_from_one_draw(place, shape):
+    """By concatenation, a route of its own; entries that the tensor held before leave no trace."""
+    kernel = init.looks_linear_(torch.full(shape, torch.nan), generator=seeded(), place=place)
+    matrix = kernel[:, :, 1, 1] if len(shape) > 2 else kernel
+    rows, columns = shape[0] // (1 + (place != "last")), shape[1] // (1 + (place != "first"))
+    half = torch.empty(rows, columns).normal_(0, 1 / math.sqrt(columns), generator=seeded())
+    whole = torch.cat([half, -half], 1) if place != "first" else half
+    assert torch.equal(matrix, torch.cat([whole, -whole]) if place != "last" else whole)
+    if len(shape) > 2:
+        assert kernel.count_nonzero() == matrix.count_nonzero()

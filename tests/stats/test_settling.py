@@ -1,6 +1,7 @@
 """What would settle a verdict: the promised numbers of pairs keep their power, half of them do not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -8,6 +9,7 @@ from fracrepro.errors import ArgumentError
 from fracrepro.stats.judging import judge
 from fracrepro.stats.plans import ExperimentPlan
 from fracrepro.stats.settling import settling
+from fracrepro.stats.shares import share_difference, share_power
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,28 @@ def test_a_large_difference_is_settled_by_finding_it(plan, results):
     assert (found["pairs_seen"] <= found["pairs"]) == enough
 
 
-def test_runs_that_all_agree_need_no_more(plan, results):
+def test_shares_of_runs_that_all_agree_need_the_pairs_of_the_exact_tests(plan, results):
+    """As many agreeing pairs as promised are equivalent by the verdict's own test, one fewer are not."""
     frame = results(3).assign(seconds=1.0, test_accuracy=0.5)
-    found = settling(plan, frame)
-    assert found[found["endpoint"] == "share that starts"]["further"].tolist() == [0, 0]
+    table = settling(plan, frame)
+    found, level = table[table["endpoint"] == "share that starts"], plan.level_of_one()
+    for row in found.to_dict("records"):
+        n, margin = row["pairs_equivalence"], row["margin"]
+        assert row["pairs_seen"] == n
+        for pairs, within in ((n, True), (n - 1, False)):
+            same = pd.Series([True] * pairs)
+            assert (share_difference(same, same).p_equivalent(margin) <= level) == within
+        fall = row["pairs_difference"]
+        assert share_power(fall, 1.0, 1.0 - margin, level=level) >= 0.8
+        assert share_power(fall // 2, 1.0, 1.0 - margin, level=level) < 0.8
+    assert (found["further"] > 0).all()
+
+
+def test_other_figures_without_spread_need_no_more(plan, results):
+    found = settling(plan, results(3).assign(seconds=1.0, test_accuracy=0.5, test_loss=1.0, train_loss=1.0))
+    others = found[found["endpoint"] != "share that starts"]
+    assert len(others)
+    assert (others["further"] == 0).all()
 
 
 def test_a_power_out_of_range_is_refused(plan, results):

@@ -90,3 +90,25 @@ def train_and_die_once(piece, state, *rest):
     if state is not None and state.epoch == 1:
         dies_once(f"{piece.name}", os.environ["ENGINE_TASKS_FOLDER"])
     return training_tasks.train_piece(piece, state, *rest)
+
+
+def threads(_):
+    """How many threads each matrix library of this process uses."""
+    from threadpoolctl import threadpool_info
+
+    return [library["num_threads"] for library in threadpool_info()]
+
+
+def stops(x, folder):
+    """Stop the worker for good, as one that hangs."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return x
+
+
+def stops_once(x, folder):
+    """Stop the worker at the first attempt."""
+    mark = Path(folder) / f"stopped-{x}"
+    if not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return x

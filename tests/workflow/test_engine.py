@@ -100,6 +100,31 @@ def test_a_task_within_a_task_gets_no_workers_of_its_own(tasks):
     assert [value for value, _ in here(2).map(tasks.nested, [1, 2])] == [[1, 4], [4, 9]]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_chunks_change_nothing_but_the_number_of_tasks(tasks, jobs):
+    for chunk in (1, 2, 3, 9):
+        assert here(jobs).map(tasks.square, range(7), chunk=chunk) == [x * x for x in range(7)]
+    assert here(jobs).map(tasks.square, [], chunk=3) == []
+    with pytest.raises(ValueError, match="1 is odd"):
+        here(jobs).map(tasks.fails, range(5), chunk=2)
+    with pytest.raises(ArgumentError, match="chunk = 0"):
+        here(jobs).map(tasks.square, [1], chunk=0)
+
+
+def test_the_matrix_libraries_are_looked_for_again_only_after_an_import(tasks, monkeypatch):
+    def looked():
+        return worker._thread_controller.cache_info().misses
+
+    here(1).map(tasks.threads, [0])
+    before = looked()
+    found = here(1).map(tasks.threads, range(20))
+    assert looked() == before
+    assert {number for each in found for number in each} == {1}
+    monkeypatch.setitem(sys.modules, "a_module_that_comes_late", worker)
+    here(1).map(tasks.threads, [0])
+    assert looked() == before + 1
+
+
 def test_functions_that_workers_cannot_import_are_refused():
     for function in (lambda x: x, test_duration.__get__(1)):
         with pytest.raises(ArgumentError, match="need one that a module defines"):

@@ -60,7 +60,7 @@ FIRST = '''
 
 __all__ = ["SIZE", "public"]
 
-#: How many there are.
+#: How many there are: as many as fingers on a small hand.
 SIZE = 3
 
 
@@ -133,6 +133,12 @@ def test_one_click_leads_from_code_to_the_entry_and_one_back(plain):
     entry = api.find(id="fracrepro.theory.layer.moment").parent
     assert [link["href"] for link in entry.select("dd dd a")] == ["../executed/02_toy.html#the-check"]
     assert "fr.ReLU" not in links  # its module has no entries here
+
+
+def test_a_colon_in_the_sentence_of_a_constant_makes_no_type(plain):
+    _, api, _ = plain
+    words = api.find(id="toys.first.SIZE").find_next_sibling("dd").get_text()
+    assert words.strip() == "How many there are: as many as fingers on a small hand."
 
 
 def test_the_names_of_the_package_itself_are_shown_as_they_are_called(plain):

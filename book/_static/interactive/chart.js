@@ -60,8 +60,10 @@ fracrepro.chart = (function () {
 
   // The colour of a preserved order, as fracrepro.figures.style.order_style has it.
   function orderColour(s) {
-    const [dark, one, two] = fracrepro.data.schemes.orders;
-    return s <= 1 ? mix(dark, one, s) : mix(one, two, s - 1);
+    const stops = fracrepro.data.schemes.orders; // at equal steps from 0 to 2
+    const place = (s / 2) * (stops.length - 1);
+    const below = Math.min(Math.floor(place), stops.length - 2);
+    return mix(stops[below], stops[below + 1], place - below);
   }
 
   // A chart in a panel; `draw` takes axes {x, y}: {label, range, log, whole} and series

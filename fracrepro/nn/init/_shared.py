@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -13,10 +15,26 @@ from fracrepro.nn import scale
 from fracrepro.theory import activations
 from fracrepro.theory.activations import Activation, Linear
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 # What torch calls layers without an activation.
 LINEAR = tuple(f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3))
 # What torch has a gain for and the theory no law.
 LAWLESS = ("sigmoid", "tanh", "selu")
+
+
+def constant_when_compiled(function: Function) -> Function:
+    """Let `torch.compile` call a function of numbers where it meets it, and take the result as a constant.
+
+    It would follow numpy line by line, into a hundred graphs for one standard deviation.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # the public way imports a compiler
+    return function
+
+
+def sizes(tensor: Tensor) -> tuple[int, ...]:
+    """The shape as numbers, also where `torch.compile` would leave the sizes open: a range wants a number."""
+    return tuple(len(range(size)) for size in tensor.shape)
 
 
 def is_empty(tensor: Tensor) -> bool:

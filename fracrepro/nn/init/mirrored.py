@@ -84,7 +84,9 @@ def looks_linear_(
     n_in = tensor.shape[1] // (2 if columns else 1)
     size = gain / math.sqrt(n_in) if base == "gaussian" else gain
     with torch.no_grad():
-        mirror_(centre(tensor.zero_()), base, size, generator, rows=rows, columns=columns)
+        if tensor.ndim > 2:
+            tensor.zero_()
+        mirror_(centre(tensor), base, size, generator, rows=rows, columns=columns)
     return tensor
 
 
@@ -114,5 +116,11 @@ def mirror_(
     half = torch.empty((n_out, n_in), dtype=matrix.dtype, device=matrix.device)
     fill = normal_ if base == "gaussian" else orthogonal_
     fill(half, size, generator)
-    whole = torch.cat([half, -half], 1) if columns else half
-    return matrix.copy_(torch.cat([whole, -whole]) if rows else whole)
+    with torch.no_grad():
+        for row in (0, 1) if rows else (0,):
+            for column in (0, 1) if columns else (0,):
+                part = matrix.narrow(0, row * n_out, n_out).narrow(1, column * n_in, n_in)
+                part.copy_(half)
+                if row != column:
+                    part.neg_()
+    return matrix

@@ -14,7 +14,7 @@ from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
 from fracrepro.nn import scale
-from fracrepro.nn.init._shared import fans, is_empty, named_law
+from fracrepro.nn.init._shared import constant_when_compiled, fans, is_empty, named_law, sizes
 from fracrepro.nn.scale import Formula, Mode
 
 __all__ = [
@@ -74,7 +74,8 @@ def fractional_normal_(
     """
     if is_empty(tensor):
         return tensor
-    return normal_(tensor, fractional_std(tensor.shape, s, a, mode, nonlinearity, formula=formula), generator)
+    std = fractional_std(sizes(tensor), s, a, mode, nonlinearity, formula=formula)
+    return normal_(tensor, std, generator)
 
 
 def random_walk_normal_(
@@ -115,9 +116,10 @@ def random_walk_normal_(
     """
     if is_empty(tensor):
         return tensor
-    return normal_(tensor, random_walk_std(tensor.shape, a, mode, nonlinearity), generator)
+    return normal_(tensor, random_walk_std(sizes(tensor), a, mode, nonlinearity), generator)
 
 
+@constant_when_compiled
 def fractional_std(
     shape: tuple[int, ...],
     s: float = 1.0,
@@ -171,6 +173,7 @@ def fractional_std(
     return scale.fractional_std(s, fan, width, activation, formula)
 
 
+@constant_when_compiled
 def random_walk_std(
     shape: tuple[int, ...], a: float | None = 0.0, mode: Mode = "fan_in", nonlinearity: str = "leaky_relu"
 ) -> float:

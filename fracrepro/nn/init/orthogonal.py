@@ -8,7 +8,7 @@ from torch import Tensor
 from fracrepro.arguments import real
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
-from fracrepro.nn.init._shared import fans, is_empty, named_law
+from fracrepro.nn.init._shared import constant_when_compiled, fans, is_empty, named_law, sizes
 from fracrepro.nn.scale import Mode
 
 __all__ = ["centre", "delta_orthogonal_", "fractional_orthogonal_", "orthogonal_"]
@@ -57,9 +57,14 @@ def fractional_orthogonal_(
     s = real("s", s, "[0, 2]")
     if is_empty(tensor):
         return tensor
-    fan, width = fans(tensor.shape, mode)
-    gain = scale.orthogonal_gain(s, fan, width, named_law(nonlinearity, a))
-    return orthogonal_(tensor, gain, generator)
+    return orthogonal_(tensor, _gain(sizes(tensor), s, a, mode, nonlinearity), generator)
+
+
+@constant_when_compiled
+def _gain(shape: tuple[int, ...], s: float, a: float | None, mode: Mode, nonlinearity: str) -> float:
+    """The factor of the matrix that preserves the moment of order `s`."""
+    fan, width = fans(shape, mode)
+    return scale.orthogonal_gain(s, fan, width, named_law(nonlinearity, a))
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:

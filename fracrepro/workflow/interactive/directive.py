@@ -30,7 +30,8 @@ class Place(nodes.General, nodes.Element):
 class Interactive(SphinxDirective):
     """``{interactive} NAME``: a figure that the reader operates, with a caption as its body.
 
-    ``:static:`` holds the words for readers without scripts and on paper, with a link to a static figure.
+    ``:static:`` holds the words for readers without scripts and on paper, with a link to a static figure; on
+    paper the page's address follows, in the place of the caption.
     ``:options:`` holds JSON for the script.
     """
 
@@ -60,6 +61,9 @@ class Interactive(SphinxDirective):
         box = nodes.container(classes=["interactive"])
         words, messages = self.parse_inline(self.options["static"], lineno=self.lineno)
         box += Place(figure=name, options=options)
+        title, address = FIGURES[name].title, f"{self.env.docname}.html"
+        paper = f" On a screen the page {address} has a figure to operate here: {title}."
+        words.append(nodes.inline(paper, paper, classes=["interactive-paper"]))
         box += nodes.paragraph("", "", *words, classes=["interactive-static"])
         caption = nodes.container(classes=["interactive-caption"])
         caption += self.parse_content_to_nodes()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
-from fracrepro.figures.style import order_style, scheme_style
+from fracrepro.figures.style import ORDERS, order_style, scheme_style
 from fracrepro.nn import schemes
 from fracrepro.theory import activations
 from fracrepro.theory.homogeneous import Activation
@@ -63,11 +63,11 @@ def _label(kind: type[Activation]) -> str:
 
 
 def looks(project: Project) -> dict[str, Any]:
-    """Label and colour of every scheme, and the colours of the orders 0, 1 and 2."""
+    """Label and colour of every scheme, and the colours between which those of the orders are mixed."""
     found = {name: scheme_style(name) for name in schemes.names()}
     return {
         "schemes": {name: {"label": look["label"], "colour": look["color"]} for name, look in found.items()},
-        "orders": [order_style(order)["color"] for order in (0.0, 1.0, 2.0)],
+        "orders": [order_style(order)["color"] for order in ORDERS],
     }
 
 
