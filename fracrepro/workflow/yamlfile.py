@@ -79,7 +79,7 @@ def content(text: str, loader: type[Loader | TextLoader] = Loader) -> Any:
     if len(text) > LARGEST:
         raise ArgumentError(f"has {len(text):,} characters: need at most {LARGEST:,}")
     try:
-        return yaml.load(text, loader)
+        return loader(text).get_single_data()
     except RecursionError:  # brackets by the thousand
         raise ArgumentError("not valid YAML: is nested too deep") from None
     except (yaml.YAMLError, ValueError) as error:  # the second from a letter that YAML cannot hold

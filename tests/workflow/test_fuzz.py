@@ -1,8 +1,9 @@
-"""Damaged inputs: 200 at random, one for each defect that a longer attack has found, and readers that are weak.
+"""Damaged inputs: 200 at random, one for each defect that longer attacks have found, and weak readers.
 
 ``python -m torture.damage`` draws as many as one likes.
 """
 
+import ast
 import dataclasses
 import io
 import json
@@ -10,6 +11,7 @@ import os
 import pickle
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -195,7 +197,7 @@ def test_distinct_takes_a_hundred_thousand_values():
 def test_a_range_of_seeds_that_fills_the_memory_is_refused(seeds):
     plan = yaml.safe_load(written.PLAN)
     plan["seeds"]["main"] = seeds
-    with pytest.raises(ArgumentError, match="seeds: main = .*need from 1 to 1,000,000 seeds"):
+    with pytest.raises(ArgumentError, match=r"seeds: main = .*need from 1 to 1,000,000 seeds"):
         ExperimentPlan.from_dict(plan)
 
 
@@ -372,6 +374,67 @@ def test_a_worker_takes_only_files_of_the_data_set(tmp_path, monkeypatch, name):
     from fracrepro.nn.data import transfer
 
     monkeypatch.setattr(data, "_cache", lambda: tmp_path)
-    with pytest.raises(ArgumentError, match="file = .*need one of 'data_batch_1.bin'"):
+    with pytest.raises(ArgumentError, match=r"file = .*need one of 'data_batch_1\.bin'"):
         transfer.receive("cifar10", name, b"x")
     assert not os.listdir(tmp_path)
+
+
+PACKAGE = Path(parameters.__file__).parents[1]
+# The only readers of pickles: what the processes of one command, or a scheduler and its workers, tell each other.
+PICKLES = {"workflow/pool.py", "workflow/worker.py"}
+
+
+def dangers(source, place):
+    """The calls that could run what a file or a parameter says."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "shell":
+            yield f"{place}:{node.value.lineno}: shell"
+        if not isinstance(node, ast.Call):
+            continue
+        name, given = ast.unparse(node.func), {each.arg: ast.unparse(each.value) for each in node.keywords}
+        bad = name in (
+            "eval",
+            "exec",
+            "os.system",
+            "os.popen",
+            "yaml.load",
+            "yaml.unsafe_load",
+            "yaml.full_load",
+        )
+        bad |= name.endswith((".extractall", ".extract", "unpack_archive", "create_subprocess_shell"))
+        bad |= name.startswith("os.spawn") or (
+            name in ("pickle.load", "pickle.loads") and place not in PICKLES
+        )
+        bad |= name == "torch.load" and given.get("weights_only") != "True"
+        bad |= name in ("np.load", "numpy.load") and given.get("allow_pickle", "False") != "False"
+        bad |= name.endswith("read_pickle") or name.endswith("tempfile.mktemp")
+        if bad:
+            yield f"{place}:{node.lineno}: {name}"
+
+
+def test_the_package_runs_nothing_that_a_file_or_a_parameter_says():
+    sources = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+    assert len(sources) > 200
+    assert [found for place, source in sources.items() for found in dangers(source, place)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["os.system(x)", "subprocess.run(x, shell=True)", "yaml.load(x, Loader)", "torch.load(x)", "eval(x)",
+     "torch.load(x, weights_only=False)", "tar.extractall(x)", "pickle.loads(x)", "np.load(x, allow_pickle=True)"],
+)  # fmt: skip
+def test_the_search_for_what_is_run_finds_it(source):
+    assert len(list(dangers(source, "x.py"))) == 1
+
+
+def test_a_value_of_a_shell_is_a_value(project, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subjects, "NOTEBOOK", json.loads(json.dumps(subjects.NOTEBOOK)))
+    line = 'name: str = "x"  # a name, one of x | $(touch owned) | ; touch owned'
+    subjects.NOTEBOOK["cells"][1]["source"] = line
+    (project.notebooks / "01_good.ipynb").write_text(json.dumps(subjects.NOTEBOOK))
+    project.profiles.write_text("quick: {}\n")
+    for value in ("$(touch owned)", "; touch owned"):
+        item = notebooks.plan(project, "01_good", "quick", {"name": value})
+        assert item.parameters == {"name": value}
+    assert not list(tmp_path.rglob("owned"))

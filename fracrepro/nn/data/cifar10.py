@@ -195,7 +195,8 @@ def _whole(path: Path) -> bytes:
 def _check_size(path: Path, found: int) -> None:
     expected = BATCH_SIZE * RECORD
     if found != expected:
-        raise DataError(f"{path} is truncated or altered: expected {expected} bytes, found {found}")
+        what = "truncated" if found < expected else "altered"
+        raise DataError(f"{path} is {what}: expected {expected} bytes, found {found}")
 
 
 def _from_archive(path: Path, names: tuple[str, ...]) -> list[bytes]:
