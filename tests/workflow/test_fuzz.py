@@ -380,7 +380,7 @@ def test_a_worker_takes_only_files_of_the_data_set(tmp_path, monkeypatch, name):
 
 
 PACKAGE = Path(parameters.__file__).parents[1]
-# The only readers of pickles: what the processes of one command, or a scheduler and its workers, tell each other.
+# The only readers of pickles: what processes of one command, or a scheduler and workers, tell each other.
 PICKLES = {"workflow/pool.py", "workflow/worker.py"}
 
 
@@ -420,19 +420,27 @@ def test_the_package_runs_nothing_that_a_file_or_a_parameter_says():
 
 @pytest.mark.parametrize(
     "source",
-    ["os.system(x)", "subprocess.run(x, shell=True)", "yaml.load(x, Loader)", "torch.load(x)", "eval(x)",
-     "torch.load(x, weights_only=False)", "tar.extractall(x)", "pickle.loads(x)", "np.load(x, allow_pickle=True)"],
-)  # fmt: skip
+    [
+        "os.system(x)",
+        "subprocess.run(x, shell=True)",
+        "yaml.load(x, Loader)",
+        "torch.load(x)",
+        "torch.load(x, weights_only=False)",
+        "eval(x)",
+        "tar.extractall(x)",
+        "pickle.loads(x)",
+        "np.load(x, allow_pickle=True)",
+    ],
+)
 def test_the_search_for_what_is_run_finds_it(source):
     assert len(list(dangers(source, "x.py"))) == 1
 
 
 def test_a_value_of_a_shell_is_a_value(project, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subjects, "NOTEBOOK", json.loads(json.dumps(subjects.NOTEBOOK)))
-    line = 'name: str = "x"  # a name, one of x | $(touch owned) | ; touch owned'
-    subjects.NOTEBOOK["cells"][1]["source"] = line
-    (project.notebooks / "01_good.ipynb").write_text(json.dumps(subjects.NOTEBOOK))
+    page = json.loads(json.dumps(subjects.NOTEBOOK))
+    page["cells"][1]["source"] = 'name: str = "x"  # a name, one of x | $(touch owned) | ; touch owned'
+    (project.notebooks / "01_good.ipynb").write_text(json.dumps(page))
     project.profiles.write_text("quick: {}\n")
     for value in ("$(touch owned)", "; touch owned"):
         item = notebooks.plan(project, "01_good", "quick", {"name": value})

@@ -379,7 +379,7 @@ def test_a_redirect_is_refused_before_it_is_followed(mirror, tmp_path, monkeypat
             raise DataError(f"{address!r}: need an address that begins with https://")
 
     monkeypatch.setattr(_download, "check_address", near)
-    with pytest.raises(DataError, match="'http://127.0.0.1:9/elsewhere': need an address"):
+    with pytest.raises(DataError, match=r"'http://127\.0\.0\.1:9/elsewhere': need an address"):
         _download.download_file([f"{url}file.bin"], tmp_path / "cache" / "file.bin", "md5:" + "0" * 32, 10**6)
     assert asked == ["/file.bin", "/far.bin"]
 
