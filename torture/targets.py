@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-#: What differs between two runs of one thing: times, digests over times, and the id of the cell that
+#: What differs between two runs of one thing: times, digests over times, the commit, which may be made
+#: meanwhile and is not the digest of the code, and the id of the cell that
 #: papermill adds, which is drawn at random.
 TIMES = {"seconds", "started", "wall_seconds", "resumed", "papermill", "execution"}
-TIMES |= {"content", "page", "sha256", "id"}
+TIMES |= {"content", "page", "sha256", "id", "commit"}
 #: Files that a kill may leave until the next run, and which nobody reads: their names say so.
 TEMPORARY = re.compile(
     r"(^|/)\.([^/]+\.[a-z0-9_]{8}\.part|building-[a-z0-9_]{8}|([^/]+\.)?lock|html-before)(/|$)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -58,7 +59,10 @@ def ending() -> Iterator[Callable[[], int]]:
     """Let SIGTERM end a command as Ctrl-C does, and yield a function that says which one came, 0 for none.
 
     A signal that the caller ignores or handles stays so.
+    When the interpreter ends, with all work done, both are ignored: they would only change the exit code.
     """
+    atexit.unregister(_ignore)
+    atexit.register(_ignore)
     with _noting({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}):
         yield lambda: _came[0] if _came else 0
 
@@ -76,6 +80,11 @@ def _noting(defaults: dict[signal.Signals, object]) -> Iterator[None]:
             signal.signal(number, handler)
         if before:
             _came.clear()
+
+
+def _ignore() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _note(number: int, _: object) -> None:

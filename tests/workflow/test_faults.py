@@ -84,7 +84,11 @@ def finished(target, case):
 
 
 @pytest.mark.parametrize(
-    ("number", "how", "code"), [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)]
+    ("number", "how", "code"),
+    [
+        (signal.SIGTERM, "terminated", 143),
+        pytest.param(signal.SIGINT, "interrupted", 130, marks=pytest.mark.long),  # the suite has others
+    ],
 )
 def test_a_signal_ends_a_training_in_one_line(case, number, how, code):
     running = start(TRAINING, case, "--epochs", "500")
@@ -111,6 +115,20 @@ def test_a_signal_at_any_time_is_one_line_and_the_next_call_completes(
     how = {0: "", 130: "interrupted" + KEPT, 143: "terminated" + KEPT}[code]
     assert said.replace("\r", "\n").endswith(how)
     completed(target, case, references)
+
+
+def test_a_signal_after_all_work_changes_no_exit_code(tmp_path):
+    """The interpreter takes a moment to end, here made longer by a module that ends slowly."""
+    program = """
+import atexit, os, signal, sys
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)])
+from fracrepro.workflow.cli import main
+main(["critical", "--width", "8", "--s", "1"])
+"""
+    environment = os.environ | {"PYTHONPATH": str(targets.ROOT)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_signal_that_is_ignored_or_handled_stays_so():
@@ -311,6 +329,7 @@ def file_limit():
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
 
+@pytest.mark.long
 def test_a_limit_on_the_size_of_files_is_one_line(case):
     """A checkpoint has more bytes; this stands in for a full disk where nobody may mount one."""
     code, said = ended(start(TRAINING, case, first=file_limit))
@@ -516,12 +535,13 @@ def test_a_sweep_goes_on_under_the_next_scheduler(case, references, make_cluster
 
 
 def test_kill_points_of_a_training(tmp_path, monkeypatch):
-    """A chain of the long attack; other kill points of the suite are those of checkpoints and the site."""
-    monkeypatch.setattr(kills, "TARGETS", [TRAINING])
-    chain = kills.run(20261128, 0, tmp_path, kills.References(tmp_path))
-    hits = [strike for strike in chain.strikes if strike.hit]
-    assert len(hits) >= 2
-    assert [(strike.column, strike.notes) for strike in hits if strike.column not in ("right", "error")] == []
+    """A chain of the long attack; more kill points of the suite are those of checkpoints and of the site."""
+    moments = ("result", "writing")
+    strikes = [kills.Strike("driver", int(signal.SIGKILL), moment, 0.3) for moment in moments]
+    monkeypatch.setattr(kills, "draw", lambda *_: (TRAINING, strikes))
+    kills.run(0, 0, tmp_path, kills.References(tmp_path))
+    assert strikes[0].hit
+    assert [(strike.column, strike.notes) for strike in strikes] == [("right", [])] * 2
 
 
 def point_of(record):

@@ -107,7 +107,7 @@ def _densities() -> Iterable[Any]:
             yield law.pdf(x) / slope - 1
 
 
-@ROWS.enter("line-choice", "cdf of 10000 layers", "another line of integration", "absolute", 1e-10)
+@ROWS.enter("line-choice", "cdf of 10,000 layers", "another line of integration", "absolute", 1e-10)
 def _deepest() -> Iterable[Any]:
     """Ten thousand layers: two lines of integration whose errors have nothing in common, absolutely."""
     for phi in (act.ReLU(), act.LeakyReLU(0.1), act.Dropout(act.LeakyReLU(0.25), 0.25)):
