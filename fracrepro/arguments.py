@@ -43,7 +43,7 @@ class Interval:
         whole = isinstance(value, int)  # of any size, and compared exactly
         if not isinstance(value, numbers.Real) or not (whole or math.isfinite(value)):
             return False
-        number = value if whole else float(value)
+        number: Any = value if whole else float(value)
         above = self.low <= number if self.closed_low else self.low < number
         below = number <= self.high if self.closed_high else number < self.high
         return bool(above and below)
@@ -117,11 +117,10 @@ def distinct(name: str, values: Sequence[Any]) -> None:
     if not values:
         raise ArgumentError(f"{name} = (): need at least one")
     try:
-        if len(set(values)) == len(values):
-            return
+        seen: Any = set()
+        twice = [value for value in values if value in seen or seen.add(value)]
     except TypeError:  # lists, for example, which have no hash
-        pass
-    twice = [value for value in values if values.count(value) > 1]
+        twice = [value for place, value in enumerate(values) if value in values[:place]]
     if twice:
         raise ArgumentError(f"{name} = {shown(twice[0])} twice: need distinct ones")
 

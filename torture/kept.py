@@ -669,7 +669,7 @@ def _name_spoil(content: bytes, kind: str, random: Random) -> tuple[str, bytes]:
         "",
         "/",
         "../x",
-        "/tmp/x",
+        "/var/x",
         "a/../test_batch.bin",
         "a\nb",
         "x" * 300,

@@ -354,9 +354,10 @@ def _given_truth(content: bytes) -> Any:
     return typed(name, text)
 
 
+_PLANNED = ("run", "01_good", "--profile", "quick", "--sweep", "s=0.5", "--dry-run", "--output-dir", "out")
 WORKFLOW = (
-    Subject("profiles", "yaml", project, _profiles, _profiles_truth, command=("list",)),
-    Subject("notebook", "json", _notebook, _settled, _notebook_truth, ("01_good",), command=("list",)),
+    Subject("profiles", "yaml", project, _profiles, _profiles_truth, command=_PLANNED),
+    Subject("notebook", "json", _notebook, _settled, _notebook_truth, ("01_good",), command=_PLANNED),
     Subject(
         "sweep of a notebook",
         "yaml",

@@ -21,7 +21,7 @@ import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from fracrepro.arguments import Interval, choice, distinct, shown, suggestion
 from fracrepro.errors import ArgumentError
@@ -148,7 +148,8 @@ def _check_cells(cells: Any, name: str) -> None:
         if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
             raise ArgumentError(f"{where}: need a cell with the cell_type code, markdown or raw")
         source, metadata = cell.get("source"), cell.get("metadata")
-        if not (isinstance(source, str) or _is_texts(source)) or not _is_unicode("".join(source)):
+        lines = [source] if isinstance(source, str) else source
+        if not _is_texts(lines) or not _is_unicode("".join(lines)):
             raise ArgumentError(f"{where}: source: need text, or a list of its lines")
         if not isinstance(metadata, dict) or not _is_texts(metadata.get("tags", [])):
             raise ArgumentError(f"{where}: metadata: need a mapping, whose tags are a list of words")
@@ -175,7 +176,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 

@@ -267,8 +267,9 @@ def _described(experiment: Experiment, facts: Mapping[str, Any]) -> dict[str, An
     described = json.loads(json.dumps(experiment.to_dict()))
     fields = facts["plan"]["fields"] if facts.get("plan") else {}
     looks, seeds = fields.get("looks"), facts["protocol"].get("seeds")
-    lists = isinstance(looks, list) and isinstance(seeds, list)
-    if lists and len(seeds) in looks and described["seeds"][: len(seeds)] == seeds:
+    if not isinstance(looks, list) or not isinstance(seeds, list):
+        return described
+    if len(seeds) in looks and described["seeds"][: len(seeds)] == seeds:
         described["seeds"] = seeds
     return described
 

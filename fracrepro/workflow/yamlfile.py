@@ -14,6 +14,7 @@ __all__ = ["LARGEST", "Loader", "TextLoader", "content"]
 #: Characters that a text may have, and that its values may have with every alias written out.
 LARGEST = 1_000_000
 
+_MERGE = "tag:yaml.org,2002:merge"
 # What PyYAML raises where a tag, or the form of a value, promises what the text is not: !!int of nothing, a
 # date of no calendar, a number of thousands of digits.
 _NO_VALUE = (ValueError, LookupError, AttributeError, OverflowError, TypeError)
@@ -36,6 +37,9 @@ class _Plain:
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a dictionary."""
+        for key, _ in node.value:
+            if key.tag == _MERGE:
+                raise _error("mappings are not merged here; << is no key", node)
         seen = set()
         for key in (self.construct_object(key, deep=True) for key, _ in node.value):
             if not isinstance(key, Hashable):
@@ -100,7 +104,7 @@ def _error(words: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
 def _check_size(root: yaml.Node) -> None:
     """Refuse a value that contains itself, and aliases that mean more than a file holds.
 
-    Few lines of aliases to aliases make more values than a memory has, or keys where mappings are merged.
+    Few lines of aliases to aliases make more values than a memory has.
     """
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
