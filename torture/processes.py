@@ -25,15 +25,21 @@ class Running:
     Args:
         command: its words.
         folder: of the case; `project` and `tmp` are in it.
+        logs: the folder of its outputs; None for that of the case.
         first: what the new process does before its program begins, such as to take a limit.
         variables: of its environment, beside this process's own.
     """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, first: Callable[[], None] = lambda: None, **variables: str
+        self,
+        command: Sequence[str],
+        folder: Path,
+        first: Callable[[], object] = lambda: None,
+        logs: Path | None = None,
+        **variables: str,
     ) -> None:
         """Start it."""
-        self.mark, self.said = uuid.uuid4().hex, folder / "said"
+        self.mark, self.said = uuid.uuid4().hex, (logs or folder) / "said"
         environment = {
             **os.environ,
             MARK: self.mark,
@@ -46,7 +52,7 @@ class Running:
             **variables,
         }
         environment.pop("FRACREPRO_SCHEDULER", None)
-        with open(self.said, "w") as errors, open(folder / "printed", "w") as printed:
+        with open(self.said, "w") as errors, open(self.said.with_name("printed"), "w") as printed:
             self.process = subprocess.Popen(
                 command,
                 stdout=printed,

@@ -44,7 +44,7 @@ sphinx:
     extensions: [sphinx_togglebutton, sphinx_copybutton, myst_nb, jupyter_book, sphinx_comments,
       sphinx_external_toc, sphinx_design, sphinx_book_theme, sphinx_proof, fracrepro.workflow.access]
     html_static_path: [book/_static]
-    html_last_updated_fmt: ""
+    html_last_updated_fmt: null  # a date would differ from day to day
 """
 SWEEP = """
 experiment: digits
