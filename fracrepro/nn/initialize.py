@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.nn import schemes
+from fracrepro.nn.init._shared import is_part
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.schemes.plan import Entry, Plan, Slot
 from fracrepro.nn.tracing import Found, find
@@ -84,9 +85,9 @@ def initialize_(
 
     Raises:
         ArgumentError: before anything changes, for an unknown scheme, option or activation, a model without
-            parameters or with parameters that cannot be filled (on the meta device, made in inference mode,
-            entries that share memory), a batch that the model does not accept, and a layer that the scheme
-            cannot serve.
+            parameters or with parameters that cannot be filled (on the meta device, shared by processes, made
+            in inference mode, entries that share memory), a batch that the model does not accept, and a layer
+            that the scheme cannot serve.
 
     Source:
         The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
@@ -154,6 +155,8 @@ def _parameters(model: nn.Module) -> dict[int, _Parameter]:
                 raise ArgumentError(f"model: {full} is on the meta device: need memory, see Module.to_empty")
             if tensor.is_inference() and not torch.is_inference_mode_enabled():
                 raise ArgumentError(f"model: {full} was made in inference mode: need one that may be changed")
+            if is_part(tensor):
+                raise ArgumentError(f"model: several processes share {full}: initialize first, then shard")
             there = found.get(id(tensor))
             found[id(tensor)] = (
                 _Parameter(layer, name, module, tensor)

@@ -159,12 +159,11 @@ def run(
     engine = Engine(jobs, scheduler, worker_timeout)
     folder = output or project.executed
     runs = [plan(project, name, profile, overrides) for name in names or project.notebook_names()]
-    due = [item for item in runs if force or not item.is_current(folder)]
     files.writable_folder("output_dir", folder)
     with ExitStack() as held:
-        for item in due:
+        for item in runs:  # all, so that a lock that a killed process left goes
             held.enter_context(own(folder, item.name))
-        due = [item for item in due if force or not item.is_current(folder)]  # what has ended before the lock
+        due = [item for item in runs if force or not item.is_current(folder)]
         return execute_all(project, due, engine, lambda _, outcome: _store(outcome, folder))
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,15 @@ def package_digest() -> str:
     """The content hash of the package's own source files."""
     root = Path(__file__).resolve().parents[1]
     return digest((str(path.relative_to(root)), path.read_bytes()) for path in sorted(root.rglob("*.py")))
+
+
+def commit() -> str:
+    """Return the checkout's commit, marked when files differ from it; "unknown" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(  # git, by a list that no user writes  # noqa: S603  # nosec B603
+            command, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -87,7 +86,7 @@ def _record(
     name = experiment.name
     checkpoints = folder / f".{name}.checkpoints"
     # The facts of now: a long training may outlive an edit of the code.
-    commit, package = _commit(), provenance.package_digest()
+    commit, package = provenance.commit(), provenance.package_digest()
     clock, resumed = time.perf_counter(), checkpoints.is_dir()
 
     def train(part: Experiment, place: Path) -> pd.DataFrame:
@@ -297,18 +296,6 @@ def _device_name(device: str, engine: Engine | None) -> str:
     if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "cpu"
-
-
-def _commit() -> str:
-    """The checkout's commit, marked when files differ from it; "unknown" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(  # git, by a list that no user writes  # noqa: S603  # nosec B603
-            command, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would accept every name

@@ -86,6 +86,7 @@ INTERNAL = {
     "fracrepro.workflow.pictures": "behind `fracrepro build`",
     "fracrepro.workflow.ledger_filter": "the ledger in the book",
     "fracrepro.workflow.repository": "links of the book",
+    "fracrepro.workflow.scaling_tables": "behind `fracrepro build`",
     "fracrepro.workflow.search": "the search of the book",
     "fracrepro.figures.artists": "how the data below a figure are read off it",
     "fracrepro.figures.downloads": "the files below each figure",

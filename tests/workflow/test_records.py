@@ -173,7 +173,7 @@ def test_the_paper_profile_is_the_protocol_itself():
         assert full.settle("quick") != full
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in RECORDED.glob("*.json")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECORDED.glob("*.csv")))
 def test_every_committed_record_is_of_its_experiment(name):
     described = json.loads((RECORDED / f"{name}.json").read_text())["protocol"]
     full = EXPERIMENTS[name]

@@ -37,6 +37,12 @@ def sizes(tensor: Tensor) -> tuple[int, ...]:
     return tuple(len(range(size)) for size in tensor.shape)
 
 
+def is_part(tensor: Tensor) -> bool:
+    """Whether several processes share a tensor, each with a part or a copy of its own (torch's DTensor)."""
+    mesh = getattr(tensor, "device_mesh", None)
+    return mesh is not None and mesh.size() > 1
+
+
 def is_empty(tensor: Tensor) -> bool:
     """Whether there is nothing to fill; then torch's initializers warn and return the tensor."""
     if 0 in tensor.shape:

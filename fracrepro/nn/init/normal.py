@@ -13,8 +13,16 @@ from torch import Tensor
 from torch.nn.init import calculate_gain
 
 from fracrepro.arguments import choice, real
+from fracrepro.errors import ArgumentError
 from fracrepro.nn import scale
-from fracrepro.nn.init._shared import constant_when_compiled, fans, is_empty, named_law, sizes
+from fracrepro.nn.init._shared import (
+    constant_when_compiled,
+    fans,
+    is_empty,
+    is_part,
+    named_law,
+    sizes,
+)
 from fracrepro.nn.scale import Formula, Mode
 
 __all__ = [
@@ -189,7 +197,12 @@ def random_walk_std(
 
 
 def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
-    """Fill `tensor` with normal draws made where the generator lives, so that a seed means one start."""
+    """Fill `tensor` with normal draws made where the generator lives, so that a seed means one start.
+
+    Raises:
+        ArgumentError: for a tensor that several processes share.
+    """
+    _check_whole(tensor)
     with torch.no_grad():
         if generator is None or generator.device == tensor.device:
             return tensor.normal_(0, std, generator=generator)
@@ -204,10 +217,20 @@ def uniform_(
 
     With `contiguous` the order of the draws is that of the indices whatever the layout of the memory, as in
     `reset_parameters` of torch's convolutions; else it is that of the memory, as in `torch.nn.init`.
+
+    Raises:
+        ArgumentError: for a tensor that several processes share.
     """
+    _check_whole(tensor)
     device = tensor.device if generator is None else generator.device
     with torch.no_grad():
         if device == tensor.device and (tensor.is_contiguous() or not contiguous):
             return tensor.uniform_(-bound, bound, generator=generator)
         drawn = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
         return tensor.copy_(drawn.uniform_(-bound, bound, generator=generator))
+
+
+def _check_whole(tensor: Tensor) -> None:
+    """Refuse a part: processes with one seed would draw the same numbers into every part."""
+    if is_part(tensor):
+        raise ArgumentError("tensor: several processes share it: draw the whole, then shard it")

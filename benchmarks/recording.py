@@ -1,0 +1,34 @@
+"""What the benchmarks with a record have in common: two options, and where the numbers come from."""
+
+import argparse
+import json
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fracrepro import files
+from fracrepro.workflow import provenance, seals
+
+SEED = 0
+
+
+def options(words):
+    """The options of a benchmark, from the words about it."""
+    parser = argparse.ArgumentParser(description=words.splitlines()[0])
+    parser.add_argument("--trial", action="store_true", help="small sizes; the record says so")
+    parser.add_argument("--out", type=Path, default=Path("recorded"), help="folder of the record")
+    return parser.parse_args()
+
+
+@contextmanager
+def record(name, options):
+    """A dictionary to fill; then `OUT/NAME.json` has it with its provenance, sealed."""
+    clock, commit = time.perf_counter(), provenance.commit()
+    facts = {"benchmark": name, "trial": options.trial, "seed": SEED}
+    facts["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    facts |= {"versions": provenance.versions(), "device": provenance.device(), "commit": commit}
+    yield facts
+    facts["wall_seconds"] = round(time.perf_counter() - clock, 1)
+    files.write_json(options.out / f"{name}.json", seals.seal(json.loads(json.dumps(facts))))
+    print(f"the record: {options.out / name}.json, after {facts['wall_seconds']} s")

@@ -1,0 +1,175 @@
+"""The tables of two benchmarks, for the pages "What growth costs" and "Initialize a model"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fracrepro import files
+from fracrepro.figures.numbers import number
+from fracrepro.workflow import scaling
+from fracrepro.workflow.engine import duration
+from fracrepro.workflow.project import Project
+
+LENGTHS = (0.01, 0.1, 1.0)  # seconds of a short item
+PIECES = (1.0, 10.0, 100.0, 300.0)  # seconds of a task; a training comes back every 300
+FLEET = 1000  # workers
+FACTOR = 100  # times the present work
+GOAL = 0.9  # efficiency of two workers at tasks above a second
+ALLOWED = 1.1  # times torch's own initialization
+_KINDS = {"monte_carlo": "Monte Carlo", "training": "training", "notebooks": "notebooks"}
+_BACKENDS = {"this process": "this process", "processes": "two processes", "cluster": "two Dask workers"}
+
+
+def overhead(record: Mapping[str, Any]) -> str:
+    """Return the table of empty tasks, and how their cost changes with their number."""
+    head = ("where", "tasks", "wall", "driver", "workers", "scheduler", "memory")
+    rows = []
+    for name in _BACKENDS:
+        for row in (row for row in record["empty"] if row["backend"] == name):
+            times = [_micro(row.get(key)) for key in ("seconds", "driver", "workers", "scheduler")]
+            rows.append(
+                [_BACKENDS[name], number(row["tasks"], "d"), *times, f"{number(row['bytes'], '.0f')} B"]
+            )
+    changes = []
+    for name in _BACKENDS:
+        first, *_, last = (row for row in record["empty"] if row["backend"] == name)
+        ratio = number(last["seconds"] / first["seconds"], ".2f")
+        grown = f"{number(last['tasks'] / first['tasks'], '.0f')} times as many tasks"
+        changes.append(f"{grown} take {ratio} times as long each in {_BACKENDS[name]}")
+    return _table(head, rows) + f"\nGrowth: {'; '.join(changes)}.\n"
+
+
+def chunks(record: Mapping[str, Any]) -> str:
+    """Return how many items a task needs to have, by the length of an item."""
+    head = ("where", "overhead of a worker", *(f"items of {_seconds(length)}" for length in LENGTHS))
+    rows = []
+    for name, words in _BACKENDS.items():
+        cost = scaling.per_worker(scaling.last_of(record, name))
+        rows.append([words, _micro(cost), *(number(scaling.chunk(each, cost), "d") for each in LENGTHS)])
+    return _table(head, rows)
+
+
+def kinds(record: Mapping[str, Any]) -> str:
+    """Return how two workers do against one, and which kinds of work reach the goal."""
+    head = ["work", "a task", "start of two workers", "strong, all in", "strong, after the start"]
+    head += ["weak, all in", "weak, after the start"]
+    rows: list[list[str]] = []
+    reached: list[str] = []
+    missed: list[str] = []
+    for entry in record["scaling"]:
+        found = scaling.efficiencies(entry["runs"])
+        shares = [number(found[key], ".2f") for key in ("strong", "strong_after", "weak", "weak_after")]
+        words = _KINDS[entry["kind"]]
+        rows.append([words, *(f"{number(found[key], '.1f')} s" for key in ("task", "start")), *shares])
+        after = min(found["strong_after"], found["weak_after"])
+        (reached if after >= GOAL else missed).append(words)
+    verdict = f"The goal was an efficiency of at least {GOAL:g} after the start, for tasks above one second"
+    verdict += "".join(
+        f"; {word} by {_listed(names)}" for word, names in (("reached", reached), ("missed", missed)) if names
+    )
+    return _table(head, rows) + f"\n{verdict}.\n"
+
+
+def drivers(record: Mapping[str, Any]) -> str:
+    """Return the number of workers at which the driver is the limit, and what a thousand would do."""
+    head = ["a task", "limit, processes", "limit, cluster", f"{FLEET} workers on a cluster are busy"]
+    head.append(f"tasks joined so that {FLEET} are")
+    cost = {name: scaling.last_of(record, name)["seconds"] for name in ("processes", "cluster")}
+    rows = []
+    for seconds in PIECES:
+        limits = [number(math.floor(scaling.limit(seconds, each)), "d") for each in cost.values()]
+        ideal = FLEET / (seconds + cost["cluster"])
+        busy = scaling.throughput(FLEET, seconds, cost["cluster"]) / ideal
+        joined = max(1, math.ceil((FLEET - 1) * cost["cluster"] / seconds))
+        rows.append([_seconds(seconds), *limits, number(busy, ".0%"), number(joined, "d")])
+    return _table(head, rows)
+
+
+def costs(project: Project) -> str:
+    """Return what each record cost, in hours of a core, the most expensive first."""
+    found = scaling.core_seconds(project)
+    pages = {name: cost for name, cost in found.items() if name[:2].isdigit()}
+    rows = [[f"`{name}`", _hours(cost)] for name, cost in _descending(found) if name not in pages]
+    rows.append([f"{len(pages)} pages of theory at full scale", _hours(sum(pages.values()))])
+    rows.append(["**together**", f"**{_hours(sum(found.values()))}**"])
+    return _table(("record", "hours of a core"), rows)
+
+
+def hundredfold(project: Project, record: Mapping[str, Any]) -> str:
+    """Return what a hundred times the present records would cost, and what that asks of the driver."""
+    total = FACTOR * sum(scaling.core_seconds(project).values())
+    row, piece = scaling.last_of(record, "cluster"), PIECES[-1]
+    tasks = math.ceil(total / piece)
+    busy, memory = tasks * row["seconds"], tasks * max(row["bytes"], 0.0)
+    rows = [
+        ["work", f"{_hours(total)} hours of a core"],
+        ["on two cores", f"{number(total / 2 / 86400, '.1f')} days"],
+        [f"on {FLEET} workers", duration(scaling.makespan(tasks, FLEET, piece, row["seconds"]))],
+        [f"tasks of {_seconds(piece)}", number(tasks, "d")],
+        ["the driver is busy for", duration(busy)],
+        ["the driver's memory grows by", f"{number(memory / 2**20, '.0f')} MiB"],
+    ]
+    return _table((f"{FACTOR} times the present records", "cost"), rows)
+
+
+def large(record: Mapping[str, Any]) -> str:
+    """Return the ratios to torch's own initialization, by precision."""
+    head = ("call", "precision", "beside", "ratio", "spread", "memory beside the tensor")
+    rows, worst = [], 0.0
+    for row in record["rows"]:
+        ratio = number(row["ratio"], ".2f")
+        spread = f"{number(row['low'], '.2f')} to {number(row['high'], '.2f')}"
+        extra = f"{number(max(row['extra_bytes'], 0) / 2**20, '.0f')} MiB"
+        rows.append([f"`{row['call']}`", row["dtype"], f"`{row['beside']}`", ratio, spread, extra])
+        worst = max(worst, row["ratio"])
+    said = f"{number(record['entries'], '.0e')} entries, {record['rounds']} rounds in turns, one thread"
+    said += f"; the largest median is {number(worst, '.2f')}"
+    said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n\n"
+    return said + _table(head, rows)
+
+
+def write(project: Project) -> None:
+    """Write what the pages include, where the project has them; a record that is absent is said to be.
+
+    Raises:
+        ArgumentError: for a damaged or edited record; names it.
+    """
+    folder = project.root / "book" / "_generated"
+    if (project.root / "book" / "scaling.md").is_file():
+        record = scaling.read(project, "scaling")
+        parts = {each.__name__: each(record) for each in (overhead, chunks, kinds, drivers)}
+        parts |= {"machine": scaling.provenance_line(record), "costs": costs(project)}
+        parts["hundredfold"] = hundredfold(project, record)
+        for name, text in parts.items():
+            files.write_text(folder / f"scaling_{name}.md", text)
+    if (project.root / "book" / "initialize.md").is_file():
+        record = scaling.read(project, "large")
+        files.write_text(folder / "large.md", f"{scaling.provenance_line(record)}\n{large(record)}")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _micro(seconds: float | None) -> str:
+    return number(None) if seconds is None else f"{number(1e6 * seconds, '.3g')} µs"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{number(1000 * seconds, '.3g')} ms" if seconds < 1 else f"{number(seconds, '.3g')} s"
+
+
+def _hours(seconds: float) -> str:
+    return number(seconds / 3600, ".2f" if seconds < 36000 else ".0f")
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _descending(costs: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(costs.items(), key=lambda item: -item[1])
