@@ -33,16 +33,20 @@ class Interval:
         if match is None:
             raise ArgumentError(f"text = {text!r}: need an interval such as '(0, 2]'")
         left, low, high, right = match.groups()
-        return cls(float(low), float(high), left == "[", right == "]")
+        try:
+            return cls(float(low), float(high), left == "[", right == "]")
+        except ValueError:  # a bound that is no number
+            raise ArgumentError(f"text = {text!r}: need an interval such as '(0, 2]'") from None
 
     def __contains__(self, value: object) -> bool:
         """Whether a finite number lies in the interval."""
-        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        whole = isinstance(value, int)  # of any size, and compared exactly
+        if not isinstance(value, numbers.Real) or not (whole or math.isfinite(value)):
             return False
-        number = float(value)
+        number: Any = value if whole else float(value)
         above = self.low <= number if self.closed_low else self.low < number
         below = number <= self.high if self.closed_high else number < self.high
-        return above and below
+        return bool(above and below)
 
     def __str__(self) -> str:
         """The usual notation."""
@@ -50,8 +54,20 @@ class Interval:
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
 
+def shown(value: object) -> str:
+    """Return how a refusal quotes a value: as Python writes it, whatever its size.
+
+    >>> shown("relu"), shown(10**5000)
+    ("'relu'", 'an int of thousands of digits')
+    """
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return f"{'an int' if isinstance(value, int) else 'numbers'} of thousands of digits"
+
+
 def _refuse(name: str, value: object, need: str) -> ArgumentError:
-    return ArgumentError(f"{name} = {value!r}: need {need}")
+    return ArgumentError(f"{name} = {shown(value)}: need {need}")
 
 
 def reals(name: str, value: Any, interval: str) -> np.ndarray:
@@ -100,9 +116,13 @@ def distinct(name: str, values: Sequence[Any]) -> None:
     """Raise ArgumentError unless there is at least one of `values` and no two are equal."""
     if not values:
         raise ArgumentError(f"{name} = (): need at least one")
-    twice = [value for value in values if values.count(value) > 1]
+    try:
+        seen: Any = set()
+        twice = [value for value in values if value in seen or seen.add(value)]
+    except TypeError:  # lists, for example, which have no hash
+        twice = [value for place, value in enumerate(values) if value in values[:place]]
     if twice:
-        raise ArgumentError(f"{name} = {twice[0]!r} twice: need distinct ones")
+        raise ArgumentError(f"{name} = {shown(twice[0])} twice: need distinct ones")
 
 
 def _scalar(name: str, array: np.ndarray, value: object) -> np.ndarray:
@@ -124,6 +144,8 @@ def _numbers(name: str, value: Any, interval: str, kind: type, noun: str) -> np.
     low = array >= allowed.low if allowed.closed_low else array > allowed.low
     high = array <= allowed.high if allowed.closed_high else array < allowed.high
     inside = np.isfinite(array) & low & high
+    if kind is numbers.Integral:
+        inside &= array <= np.iinfo(np.int64).max  # else the array that is returned would have others
     if not inside.all():
         offender = value if array.ndim == 0 else array[~inside].flat[0].item()
         raise _refuse(name, offender, need)

@@ -9,8 +9,39 @@ from __future__ import annotations
 __all__ = ["ArgumentError", "BusyError", "FracreproError", "MissingPackageError", "is_out_of_memory"]
 
 
+_LONGEST = 1500  # characters of a message, which may quote a damaged file
+
+
 class FracreproError(Exception):
-    """Every error that the package raises on purpose; its message is written for the user."""
+    """Every error that the package raises on purpose; its message is written for the user.
+
+    What it quotes may come from a damaged file: the message is one line that prints, cut where it is long.
+
+    >>> str(FracreproError("id = 'a\\nb': need a word")), len(str(FracreproError("x" * 10_000)))
+    ("id = 'a\\\\nb': need a word", 1503)
+    """
+
+    several_lines = False  # a subclass that quotes what another program said has them
+
+    def __str__(self) -> str:
+        """Return the message."""
+        text = super().__str__()
+        if self.several_lines:
+            return text
+        if not text.isprintable():
+            text = "".join(letter if _prints(letter) else _escaped(letter) for letter in text)
+        if len(text) > _LONGEST:  # the beginning says where, the end what is needed
+            text = f"{text[:1000]}{' … '}{text[-_LONGEST + 1000 :]}"
+        return text
+
+
+def _prints(letter: str) -> bool:
+    """Whether a letter stands in a line; the spaces of typography do."""
+    return letter.isprintable() or letter in "\u00a0\u2009\u202f"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 class ArgumentError(FracreproError, ValueError):

@@ -20,6 +20,7 @@ __all__ = ["RULES", "ExperimentPlan", "arm", "differing_field"]
 #: How all comparisons of an experiment are held together.
 RULES = ("holm", "max_t")
 
+_MOST = 1_000_000  # seeds of one range
 _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 
 
@@ -232,7 +233,10 @@ def _seeds(name: str, value: Any) -> tuple[int, ...]:
     """Seeds as a list, or as ``"10-19"``."""
     match = _RANGE.fullmatch(value) if isinstance(value, str) else None
     if match:
-        value = list(range(int(match[1]), int(match[2]) + 1))
+        first, last = int(match[1][:12]), int(match[2][:12])  # which a larger number leaves too large
+        if not 0 <= last - first < _MOST:
+            raise ArgumentError(f"{name} = {value!r}: need from 1 to {_MOST:,} seeds, such as '10-19'")
+        value = list(range(first, last + 1))
     return tuple(integers(name, entries(name, value), "[0, 2147483648)").tolist())
 
 

@@ -124,13 +124,11 @@ def read(path: Path, key: Mapping[str, Exercise]) -> dict[str, str]:
 
 def _texts(path: Path, text: str) -> dict[str, object]:
     """The entries of a sheet as YAML, or else line by line, which forgives what YAML does not."""
-    import yaml
-
-    from fracrepro.workflow.yamlfile import TextLoader
+    from fracrepro.workflow import yamlfile
 
     try:
-        content = yaml.load(text, TextLoader)  # makes texts, lists and mappings of them only
-    except (yaml.YAMLError, ValueError, RecursionError):
+        content = yamlfile.content(text, yamlfile.TextLoader)  # texts, lists and mappings of them only
+    except ArgumentError:
         content = None
     if isinstance(content, dict) and all(isinstance(label, str) for label in content):
         return content

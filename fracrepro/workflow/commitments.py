@@ -19,7 +19,7 @@ from fracrepro.workflow.project import Project
 if TYPE_CHECKING:
     from fracrepro.nn.experiments.base import Experiment
 
-__all__ = ["Committed", "check_same", "committed", "recorded_plan", "sentence", "trouble"]
+__all__ = ["Committed", "check_same", "committed", "plan_of", "recorded_plan", "sentence", "trouble"]
 
 _BOUND = "a plan is committed before its experiment runs"
 
@@ -128,11 +128,11 @@ def trouble(project: Project, name: str) -> str:
         return ""
     try:
         facts = files.read_json(record)
-        plan = facts.get("plan")
+        plan = plan_of(record, facts)
         if plan is None:
             return f"{record.name}: was not recorded under {path.name}" if path.is_file() else ""
         return next(_troubles(project, path, plan, facts["started"]), "")
-    except (ArgumentError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArgumentError, OSError) as error:
         return f"damaged: {record.name}: {error}"
 
 
@@ -147,7 +147,7 @@ def sentence(folder: Path, name: str) -> str:
         ArgumentError: when the record is missing or damaged.
     """
     facts = _facts(folder, name)
-    plan = facts.get("plan")
+    plan = plan_of(folder / f"{name}.json", facts)
     if plan is None:
         return f"No plan was written before the experiment `{name}` ran."
     return (
@@ -167,17 +167,55 @@ def recorded_plan(folder: Path, name: str) -> ExperimentPlan:
     Raises:
         ArgumentError: when the record is missing or damaged, or was made without a plan.
     """
-    plan = _facts(folder, name).get("plan")
+    path = folder / f"{name}.json"
+    plan = plan_of(path, _facts(folder, name))
     if plan is None:
-        raise ArgumentError(f"{name}.json: was made without a plan")
-    return ExperimentPlan.from_dict(plan["fields"])
+        raise ArgumentError(f"{path.name}: was made without a plan")
+    try:
+        return ExperimentPlan.from_dict(plan["fields"])
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: plan: {error}") from None
+
+
+def plan_of(path: Path, facts: Any) -> dict[str, Any] | None:
+    """Return what a record, or a started training, keeps of its plan, once it has the form of it.
+
+    Args:
+        path: of the file, for the message.
+        facts: its content.
+
+    Raises:
+        ArgumentError: where they are no facts of a record: need ``started``, and a plan or none.
+    """
+    if not isinstance(facts, dict) or not _is_moment(facts.get("started")):
+        raise ArgumentError(f"{path}: is damaged: need a record that says when it was started")
+    plan = facts.get("plan")
+    if plan is None:
+        return None
+    texts = ("file", "sha256", "commit")
+    whole = isinstance(plan, dict) and all(isinstance(plan.get(name), str) for name in texts)
+    if not whole or not _is_moment(plan.get("committed")) or not isinstance(plan.get("fields"), dict):
+        needed = ", ".join((*texts, "committed"))
+        raise ArgumentError(f"{path}: is damaged: need a plan with {needed} and fields")
+    return dict(plan)
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether this is a time of the calendar as records have it."""
+    try:
+        datetime.fromisoformat(value).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _facts(folder: Path, name: str) -> dict[str, Any]:
     record = folder / f"{name}.json"
     if not record.is_file():
         raise ArgumentError(f"{record.name}: no such record")
-    facts: dict[str, Any] = files.read_json(record)
+    facts = files.read_json(record)
+    if not isinstance(facts, dict):
+        raise ArgumentError(f"{record}: need a record")
     return facts
 
 
@@ -224,4 +262,7 @@ def _no_history(root: Path) -> str:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    done = subprocess.run(  # git, by a list, without a shell  # noqa: S603  # nosec B603
+        command, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    return done.stdout

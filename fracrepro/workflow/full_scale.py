@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,11 @@ def _judge(path: Path, declared: list[claims.Claim]) -> FullScale:
             raise ValueError(f"of {record['notebook']} at profile {record['profile']}")
         if not seals.is_intact(record):
             raise ValueError("it was edited, and is not what its own digest says")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(values, dict) or not isinstance(record["parameters"], dict):
+            raise TypeError("need values and parameters by name")
+        if not math.isfinite(record["seconds"]):
+            raise ValueError(f"seconds = {record['seconds']}")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ArgumentError(f"{path}: no record of {path.stem} at profile {PROFILE}: {error}") from None
     standing, problems = 0, []
     for claim in declared:

@@ -78,7 +78,7 @@ def plan(
     """
     path = project.notebook_path(name)
     profiles = parameters.load_profiles(project.profiles)
-    choice("profile", profile, tuple(profiles))
+    choice(f"{project.profiles}: profile", profile, tuple(profiles))
     source = files.read_text(path)
     notebook = parameters.parse_notebook(source, name)
     contract = parameters.declared(notebook, name)
@@ -226,7 +226,7 @@ def _work(project: Project, item: Run, label: str) -> Work:
         package_digest=provenance.package_digest(),
         root=str(project.root),
         facts={"profile": item.profile, "digest": item.digest},
-        files={path.relative_to(project.root).as_posix(): path.read_text() for path in read},
+        files={path.relative_to(project.root).as_posix(): files.read_text(path) for path in read},
     )
     return Work(label, execute, (task,), data=item.data, identity=item.digest)
 

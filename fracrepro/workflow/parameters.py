@@ -21,17 +21,18 @@ import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-import yaml
-
-from fracrepro.arguments import Interval, choice, distinct, suggestion
+from fracrepro.arguments import Interval, choice, distinct, shown, suggestion
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.options import option_set
 from fracrepro.workflow.project import read_yaml
+from fracrepro.workflow.yamlfile import content
 
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 _RANGE = re.compile(r"^(?P<help>.*?), (?:in (?P<interval>[\[(][^\])]*[\])])|one of (?P<options>.+))$")
+
+_PLAIN = re.compile(r"\w[\w-]*")  # a name, which leads to no other folder
 
 
 @dataclass(frozen=True)
@@ -64,31 +65,31 @@ class Parameter:
             return self.check(text)
         typed = self._is_list and not text.lstrip().startswith("[")  # as people type a list: a,b
         if typed and self._entry == "str":  # to YAML some words are no text: yes, no, on, off, null
-            return self.check([entry.strip() for entry in text.split(",")], shown=text)
+            return self.check([entry.strip() for entry in text.split(",")], given=text)
         try:
-            value = yaml.safe_load(f"[{text}]" if typed else text)
-        except yaml.YAMLError:
+            value = content(f"[{text}]" if typed else text)
+        except ArgumentError:
             raise self._refuse(text) from None
         if self._entry == "float" and isinstance(value, str):
             value = _yaml_float(value)
         if self._is_list and isinstance(value, list) and self._entry == "float":
             value = [_yaml_float(entry) for entry in value]
-        return self.check(value, shown=text)
+        return self.check(value, given=text)
 
-    def check(self, value: Any, shown: Any = None) -> Any:
+    def check(self, value: Any, given: Any = None) -> Any:
         """Return `value` with the declared type.
 
         Raises:
-            ArgumentError: when it is not allowed; names it, as `shown` where given, and what is allowed.
+            ArgumentError: when it is not allowed; names it, as `given` where given, and what is allowed.
         """
-        shown = value if shown is None else shown
+        given = value if given is None else given
         if not self._is_list:
-            return self._check_entry(value, shown)
+            return self._check_entry(value, given)
         if not isinstance(value, list) or not value:
-            raise self._refuse(shown)
+            raise self._refuse(given)
         if self.options is not None and value:
             distinct(self.name, value)
-        return [self._check_entry(entry, shown) for entry in value]
+        return [self._check_entry(entry, given) for entry in value]
 
     @property
     def _is_list(self) -> bool:
@@ -98,20 +99,20 @@ class Parameter:
     def _entry(self) -> str:
         return self.type.removeprefix("list[").removesuffix("]")
 
-    def _check_entry(self, value: Any, shown: Any) -> Any:
+    def _check_entry(self, value: Any, given: Any) -> Any:
         wanted = _TYPES[self._entry]
-        if wanted is float and type(value) is int:
+        if wanted is float and type(value) is int and abs(value) < 10**300:  # a larger one is no float
             value = float(value)
         in_range = self.interval is None or value in self.interval
         in_options = self.options is None or value in self.options
         if type(value) is not wanted or not in_range:
-            raise self._refuse(shown)
+            raise self._refuse(given)
         if self.options is not None and not in_options:
-            raise ArgumentError(f"{self._refuse(shown)}{suggestion(value, self.options)}")
+            raise ArgumentError(f"{self._refuse(given)}{suggestion(value, self.options)}")
         return value
 
-    def _refuse(self, shown: Any) -> ArgumentError:
-        return ArgumentError(f"{self.name} = {shown!r}: need {self.allowed}")
+    def _refuse(self, given: Any) -> ArgumentError:
+        return ArgumentError(f"{self.name} = {shown(given)}: need {self.allowed}")
 
 
 def _yaml_float(value: Any) -> Any:
@@ -147,7 +148,8 @@ def _check_cells(cells: Any, name: str) -> None:
         if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
             raise ArgumentError(f"{where}: need a cell with the cell_type code, markdown or raw")
         source, metadata = cell.get("source"), cell.get("metadata")
-        if not isinstance(source, str) and not _is_texts(source):
+        lines = [source] if isinstance(source, str) else source
+        if not _is_texts(lines) or not _is_unicode("".join(lines)):
             raise ArgumentError(f"{where}: source: need text, or a list of its lines")
         if not isinstance(metadata, dict) or not _is_texts(metadata.get("tags", [])):
             raise ArgumentError(f"{where}: metadata: need a mapping, whose tags are a list of words")
@@ -158,11 +160,23 @@ def _check_metadata(metadata: Any, name: str) -> None:
     if not isinstance(uses, dict):
         raise ArgumentError(f"notebook {name}: metadata: need a mapping, and fracrepro in it another one")
     for key in ("recorded", "data_parameters"):
-        if not _is_texts(uses.get(key, [])):
-            raise ArgumentError(f"notebook {name}: metadata: fracrepro: {key}: need a list of names")
+        given = uses.get(key, [])
+        if not _is_texts(given) or not all(_PLAIN.fullmatch(each) for each in given):
+            raise ArgumentError(
+                f"notebook {name}: metadata: fracrepro: {key} = {shown(given)}: need a list of names"
+            )
 
 
-def _is_texts(value: Any) -> bool:
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written; JSON can hold half of a letter, such as "\\ud800"."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_texts(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
@@ -186,6 +200,9 @@ def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
     except SyntaxError as error:
         where = f"notebook {name}, parameters cell, line {error.lineno}"
         raise ArgumentError(f"{where}: not valid Python: {error.msg}") from None
+    # A null byte raises the first, brackets by the thousand one of the others.
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ArgumentError(f"notebook {name}, parameters cell: not valid Python: {error}") from None
     parameters = [
         _parameter(statement, comments.get(statement.end_lineno or 0, ""), name) for statement in statements
     ]
@@ -222,28 +239,28 @@ def _parameter(statement: ast.stmt, comment: str, notebook: str) -> Parameter:
     options = match["options"] if match else None
     try:
         default = ast.literal_eval(statement.value)
-    except ValueError:  # an expression
+    except (ValueError, TypeError, RecursionError, MemoryError):  # an expression, or {[]: 1}
         raise ArgumentError(f"{where}: the default {ast.unparse(statement.value)} is no literal") from None
-    parameter = Parameter(
-        name=statement.target.id,
-        type=kind,
-        default=default,
-        help=match["help"] if match else comment,
-        interval=Interval.parse(interval) if interval else None,
-        options=_options(options, where) if options else None,
-    )
-    parameter.check(parameter.default)
+    try:
+        parameter = Parameter(
+            name=statement.target.id,
+            type=kind,
+            default=default,
+            help=match["help"] if match else comment,
+            interval=Interval.parse(interval) if interval else None,
+            options=_options(options) if options else None,
+        )
+        parameter.check(parameter.default)
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from None
     return parameter
 
 
-def _options(text: str, where: str) -> tuple[str, ...]:
+def _options(text: str) -> tuple[str, ...]:
     """The names in ``a | b``, or those of the registry behind ``@set``."""
-    if not text.startswith("@"):
-        return tuple(option.strip() for option in text.split("|"))
-    try:
+    if text.startswith("@"):
         return option_set(text.removeprefix("@"))
-    except ArgumentError as error:
-        raise ArgumentError(f"{where}: {error}") from None
+    return tuple(option.strip() for option in text.split("|"))
 
 
 def load_profiles(path: Path) -> dict[str, dict[str, dict[str, Any]]]:

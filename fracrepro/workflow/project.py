@@ -93,26 +93,16 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ArgumentError: when it is missing or not valid; names it.
     """
-    import yaml
-
-    from fracrepro.workflow.yamlfile import Loader
+    from fracrepro.workflow import yamlfile
 
     try:
-        return yaml.load(files.read_text(path), Loader)
+        text = files.read_text(path)
     except FileNotFoundError:
         raise ArgumentError(f"{path}: no such file") from None
-    # Of the other two, a date of no calendar raises the first and brackets by the thousand the second.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise ArgumentError(f"{path}: not valid YAML: {_where(error)}") from None
-
-
-def _where(error: Exception) -> str:
-    """What is wrong in a YAML file, in one line, and in which of its lines."""
-    mark = getattr(error, "problem_mark", None)
-    line = "" if mark is None else f" (line {mark.line + 1})"
-    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{line}"
+    try:
+        return yamlfile.content(text)
+    except ArgumentError as error:
+        raise ArgumentError(f"{path}: {error}") from None
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would accept every name

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from fracrepro.workflow.commitments import Committed
     from fracrepro.workflow.engine import Engine
 
+_COUNTED = (
+    "s",
+    "seed",
+    "epoch",
+    "seconds",
+)  # columns of numbers, where there are such
+
 
 def run(
     experiment: Experiment,
@@ -120,8 +127,13 @@ def _begun(checkpoints: Path, planned: Committed | None) -> Iterator[dict[str, A
     now = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     if path.is_file():
         start = files.read_json(path)
-        if not isinstance(start, dict) or not {"started", "plan"} <= set(start):
+        try:
+            commitments.plan_of(path, start)
+        except ArgumentError as error:
+            raise ArgumentError(f"{error}; delete {checkpoints}, and begin again") from None
+        if "plan" not in start:  # null says that there was none
             raise ArgumentError(f"{path}: is damaged; delete {checkpoints}, and begin again")
+        start = {name: start[name] for name in ("started", "plan")}
     else:
         old = any(checkpoints.rglob("*.ckpt"))  # of a version that wrote no such file, and knew no plans
         start = now | {"plan": planned.to_dict() if planned and not old else None}
@@ -166,8 +178,6 @@ def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:
         ArgumentError: when a file is missing, when the CSV is not the one of the record, or when it is of
             another experiment; the message says which field differs.
     """
-    import pandas as pd
-
     name = experiment.name
     for path in _pair(folder, name):
         if not path.is_file():
@@ -182,7 +192,24 @@ def load_record(folder: Path, experiment: Experiment) -> pd.DataFrame:
         if protocol.get(field) != value:
             there = protocol.get(field)
             raise ArgumentError(f"{record.name}: {field} is {there!r} there and {value!r} in the protocol")
-    return pd.read_csv(table)
+    return _numbers(table, experiment)
+
+
+def _numbers(table: Path, experiment: Experiment) -> pd.DataFrame:
+    """The table in a file; ArgumentError where it is none, or has words among its figures."""
+    import pandas as pd
+
+    try:
+        results = pd.read_csv(table)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"{table}: no table in CSV: {error}") from None
+    missing = [name for name in experiment.figures if name not in results]
+    if missing:
+        raise ArgumentError(f"{table}: {missing[0]}: is missing")
+    for name in (*_COUNTED, *experiment.figures):
+        if name in results and not pd.api.types.is_numeric_dtype(results[name]):
+            raise ArgumentError(f"{table}: {name}: need a column of numbers")
+    return results
 
 
 def edited(folder: Path, name: str) -> str:
@@ -237,8 +264,10 @@ def seal(folder: Path, name: str) -> None:
 def _described(experiment: Experiment, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The experiment as its record has it: one that a look of its plan ended has the seeds until then."""
     described = json.loads(json.dumps(experiment.to_dict()))
-    looks = facts.get("plan", {}).get("fields", {}).get("looks", [])
-    seeds = facts["protocol"].get("seeds", [])
+    fields = facts["plan"]["fields"] if facts.get("plan") else {}
+    looks, seeds = fields.get("looks"), facts["protocol"].get("seeds")
+    if not isinstance(looks, list) or not isinstance(seeds, list):
+        return described
     if len(seeds) in looks and described["seeds"][: len(seeds)] == seeds:
         described["seeds"] = seeds
     return described
@@ -253,6 +282,8 @@ def _facts(record: Path) -> dict[str, Any]:
     facts = files.read_json(record)
     if not isinstance(facts, dict) or not isinstance(facts.get("protocol"), dict) or "sha256" not in facts:
         raise ArgumentError(f"{record}: need a record with protocol and sha256")
+    if facts.get("plan") is not None:
+        commitments.plan_of(record, facts)
     return facts
 
 

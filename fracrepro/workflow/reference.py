@@ -278,7 +278,7 @@ def linked(html: str, links: list[tuple[Use, str]]) -> str:
             end, depth = use.end, 0
         if token.startswith("<"):
             depth += -1 if token.startswith("</") else 1
-        elif at or token != "\n":  # leading empty lines do not count
+        elif at or token != "\n":  # of a text; leading empty lines do not count  # noqa: S105  # nosec B105
             at += 1
         result.append(token)
     return "".join(result)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from fracrepro import files
+from fracrepro.arguments import shown
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
 from fracrepro.workflow import claims, findings, full_scale, pictures, scaling_tables
 from fracrepro.workflow.interactive import tables
@@ -36,6 +37,8 @@ _OS_ERROR = re.compile(r"\[Errno (\d+)\] [^:\n]+(?:: '([^'\n]*)')?")
 class BuildError(FracreproError):
     """The book cannot be built: a verdict does not stand, or the builder complains."""
 
+    several_lines = True
+
 
 def toc_notebooks(project: Project) -> list[str]:
     """The names of the executed notebooks that `_toc.yml` lists, in its order."""
@@ -52,7 +55,10 @@ def toc_files(project: Project) -> list[str]:
 
     def walk(node: object) -> list[str]:
         if isinstance(node, dict):
-            own = [str(node[key]) for key in ("root", "file") if key in node]
+            own = [node[key] for key in ("root", "file") if key in node]
+            for name in own:
+                if not isinstance(name, str):
+                    raise ArgumentError(f"{path}: file = {shown(name)}: need text")
             return own + [name for key, child in node.items() if key != "defaults" for name in walk(child)]
         if isinstance(node, list):
             return [name for child in node for name in walk(child)]
@@ -62,10 +68,7 @@ def toc_files(project: Project) -> list[str]:
     content = read_yaml(path)
     if not isinstance(content, dict) or "root" not in content:
         raise ArgumentError(f"{path}: need a table of contents, a mapping with the key root")
-    try:
-        return walk(content)
-    except RecursionError:
-        raise ArgumentError(f"{path}: an entry contains itself") from None
+    return walk(content)
 
 
 def install_mathjax(project: Project) -> None:
@@ -152,7 +155,9 @@ def built(project: Project, folder: Path, *, strict: bool = True) -> Path:
     theirs, ours = os.pipe()
     try:
         command = [sys.executable, "-P", "-c", _BUILDER, str(theirs), "build", str(project.root), *options]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[theirs])
+        result = subprocess.run(  # this Python, by a list, without a shell  # noqa: S603  # nosec B603
+            command, capture_output=True, text=True, check=False, pass_fds=[theirs]
+        )
     finally:
         os.close(theirs)
         os.close(ours)

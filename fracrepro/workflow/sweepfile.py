@@ -18,14 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from fracrepro.arguments import choice
 from fracrepro.errors import ArgumentError
 from fracrepro.workflow.notebooks import DEFAULT_PROFILE
-from fracrepro.workflow.project import Project
+from fracrepro.workflow.project import Project, read_yaml
 from fracrepro.workflow.sweeps import NotebookSweep
-from fracrepro.workflow.yamlfile import Loader
 
 if TYPE_CHECKING:
     from fracrepro.nn.experiments.sweep import Sweep
@@ -66,16 +63,9 @@ def load(path: Path, project: Project) -> NotebookSweep | Sweep:
 def _read(path: Path) -> dict[str, Any]:
     """The mapping in a file."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        content = read_yaml(path)
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ArgumentError(f"{path}: not text in UTF-8") from None
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        words = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ArgumentError(f"{path}{where}: not valid YAML: {words}") from None
     if not isinstance(content, dict):
         raise ArgumentError(f"{path}: need a mapping with the keys notebook or experiment, and sweep")
     return content

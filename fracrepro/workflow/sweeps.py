@@ -57,7 +57,7 @@ class NotebookSweep:
 
     def __post_init__(self) -> None:
         """Check everything before any work: each point is settled here."""
-        source = self.project.notebook_path(self.name).read_text()
+        source = files.read_text(self.project.notebook_path(self.name))
         contract = parameters.declared(parameters.parse_notebook(source, self.name), self.name)
         if not self.axes:
             raise ArgumentError("sweep = {}: need at least one parameter to vary")

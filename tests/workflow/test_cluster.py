@@ -227,12 +227,12 @@ def test_data_travel_to_a_worker_that_lacks_them(tasks, make_cluster, tmp_path, 
     with clusters.connect(cluster.address) as client:
         client.wait_for_workers(1, timeout=120)
         [address] = client.scheduler_info()["workers"]
-        monkeypatch.setattr(transfer, "packed", lambda name: [("a-file.gz", content)])
+        monkeypatch.setattr(transfer, "packed", lambda name: [("train-labels-idx1-ubyte.gz", content)])
         crew = clusters._Crew(client, cluster.address, 60.0)
         clusters._deliver(crew, "mnist", "tcp://127.0.0.1:9")  # a worker that has gone meanwhile
         clusters._deliver(crew, "mnist", address)
         assert client.run(worker.has_data, "mnist", "any") == {address: False}  # one file of four
-    assert (tmp_path / "there" / "fracrepro" / "mnist" / "a-file.gz").read_bytes() == content
+    assert (tmp_path / "there" / "fracrepro" / "mnist" / "train-labels-idx1-ubyte.gz").read_bytes() == content
 
 
 @pytest.mark.mnist

@@ -16,7 +16,6 @@ from fracrepro import files
 from fracrepro.nn.data.base import DataError
 from fracrepro.workflow import claims
 from fracrepro.workflow.cli import main
-from fracrepro.workflow.project import read_yaml
 
 from .conftest import PARAMETERS, code, notebook
 
@@ -117,12 +116,6 @@ def test_a_damaged_claim_is_named_with_its_file(tmp_path, change, message):
     with pytest.raises(ValueError, match=rf"claims\.yml: claim .*{message}") as caught:
         claims.load(path)
     assert "\n" not in str(caught.value)
-
-
-def test_a_yaml_file_that_contains_itself_is_data_like_any_other(tmp_path):
-    (tmp_path / "x.yml").write_text("&a [*a]")
-    content = read_yaml(tmp_path / "x.yml")
-    assert content[0] is content
 
 
 def test_a_readme_without_its_marks_is_not_rewritten(project):

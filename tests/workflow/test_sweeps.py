@@ -265,8 +265,8 @@ def test_a_wrong_file_is_refused_by_name_in_one_line(cheap, tmp_path, text, mess
 def test_a_file_that_is_none_is_named(cheap, tmp_path):
     (tmp_path / "latin.yml").write_bytes(b"a: \xff")
     for name, words in (
-        ("nowhere.yml", "cannot be read"),
-        ("latin.yml", "not text"),
+        ("nowhere.yml", "no such file"),
+        ("latin.yml", "not a text file"),
         (".", "cannot be read"),
     ):
         result = fracrepro("sweep", tmp_path / name)

@@ -8,10 +8,12 @@ It is checked against the same checksum each time it is loaded, in a fraction of
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import math
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from fracrepro.nn.data.download import download_file
 
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE = "cifar-10-binary.tar.gz"
+LARGEST = 200_000_000  # bytes of the archive, which has 170 million
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 MIRRORS = (
     "https://www.cs.toronto.edu/~kriz/",
@@ -90,7 +93,7 @@ def download(folder: Path) -> None:
     Raises:
         DataError: when no mirror delivers it.
     """
-    download_file([mirror + ARCHIVE for mirror in MIRRORS], folder / ARCHIVE, f"md5:{ARCHIVE_MD5}")
+    download_file([mirror + ARCHIVE for mirror in MIRRORS], folder / ARCHIVE, f"md5:{ARCHIVE_MD5}", LARGEST)
 
 
 def _origin(folder: Path) -> list[Path]:
@@ -179,24 +182,38 @@ def _records(part: str, origin: list[Path]) -> np.ndarray:
     if origin[0].name == ARCHIVE:
         batches = _from_archive(origin[0], BATCHES[part])
     else:
-        batches = {path: path.read_bytes() for path in origin if path.name in BATCHES[part]}
+        batches = [_whole(path) for path in origin if path.name in BATCHES[part]]
+    return np.frombuffer(b"".join(batches), np.uint8).reshape(-1, RECORD)
+
+
+def _whole(path: Path) -> bytes:
+    """The content of a batch, if it has the size of one."""
+    _check_size(path, path.stat().st_size)
+    return path.read_bytes()
+
+
+def _check_size(path: Path, found: int) -> None:
     expected = BATCH_SIZE * RECORD
-    for path, content in batches.items():
-        if len(content) != expected:
-            raise DataError(f"{path} is truncated: expected {expected} bytes, found {len(content)}")
-    return np.frombuffer(b"".join(batches.values()), np.uint8).reshape(-1, RECORD)
+    if found != expected:
+        what = "truncated" if found < expected else "altered"
+        raise DataError(f"{path} is {what}: expected {expected} bytes, found {found}")
 
 
-def _from_archive(path: Path, names: tuple[str, ...]) -> dict[Path, bytes]:
+def _from_archive(path: Path, names: tuple[str, ...]) -> list[bytes]:
     """The named members of the archive, read without unpacking anything to disk."""
     found = file_digest(path, "md5")
     if found != ARCHIVE_MD5:
         raise DataError(f"{path} is truncated or altered: expected md5 {ARCHIVE_MD5}, found {found}")
-    batches = {}
-    with tarfile.open(path) as archive:
-        for name in names:
-            member = archive.extractfile(f"{FOLDER}/{name}")
-            batches[path / name] = member.read() if member else b""
+    batches = []
+    try:
+        with tarfile.open(path) as archive:
+            for name in names:
+                facts = archive.getmember(f"{FOLDER}/{name}")
+                _check_size(path / name, facts.size if facts.isfile() else 0)
+                member = archive.extractfile(facts)
+                batches.append(member.read() if member else b"")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, KeyError) as error:
+        raise DataError(f"{path} is no archive of {FOLDER}: {error}") from None
     return batches
 
 

@@ -29,11 +29,15 @@ def official_files(name: str) -> list[Path]:
     where = data.status(name)[0]["where"]
     if where is None:
         raise DataError(f"{name}: not on this machine, and so nothing to send")
-    names = importlib.import_module(f"fracrepro.nn.data.{name}").OFFICIAL  # a module for each
-    found = [
-        path for folder in (Path(where), Path(where) / cifar10.FOLDER) for path in map(folder.joinpath, names)
-    ]
+    folders = (Path(where), Path(where) / cifar10.FOLDER)
+    found = [path for folder in folders for path in map(folder.joinpath, _official(name))]
     return [path for path in found if path.is_file()]
+
+
+def _official(name: str) -> tuple[str, ...]:
+    """The names of the files that may hold a data set, each of which has a module."""
+    names: tuple[str, ...] = importlib.import_module(f"fracrepro.nn.data.{name}").OFFICIAL
+    return names
 
 
 def packed(name: str) -> Iterator[tuple[str, bytes]]:
@@ -51,9 +55,9 @@ def receive(name: str, file: str, content: bytes) -> None:
         content: what it holds.
 
     Raises:
-        ArgumentError: for a data set that is not downloaded.
+        ArgumentError: for a data set that is not downloaded, and a file that does not belong to it.
         OSError: when it cannot be written.
     """
     folder = data._cache() / choice("name", name, tuple(data.SOURCES))
-    with atomic_writer(folder / Path(file).name) as target:
+    with atomic_writer(folder / choice("file", file, _official(name))) as target:
         target.write(content)

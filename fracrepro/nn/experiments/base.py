@@ -122,7 +122,7 @@ class Experiment(ABC):
 
         Args:
             profile: ``"quick"``, ``"book"`` or ``"paper"``; the last one changes nothing.
-            runs: takes the seeds 0 … runs − 1, at least 1.
+            runs: takes the seeds 0 … runs − 1, in [1, 1000000].
             epochs: passes over the training set, at least 1.
             schemes: names of schemes, in place of the experiment's own.
             s: order of those schemes that have one.
@@ -132,7 +132,7 @@ class Experiment(ABC):
         """
         changes = dict(self.profiles[choice("profile", profile, tuple(self.profiles))])
         if runs is not None:
-            changes["seeds"] = range(integer("runs", runs, "[1, inf)"))
+            changes["seeds"] = range(integer("runs", runs, "[1, 1000000]"))
         if epochs is not None:
             changes |= self._with_epochs(epochs)
         if schemes or s is not None:

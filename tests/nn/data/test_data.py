@@ -29,7 +29,7 @@ needs_data = pytest.mark.skipif(not HAVE_DATA, reason="FRACREPRO_DATA is not set
 def places(tmp_path, monkeypatch):
     """An empty $FRACREPRO_DATA, an empty cache, and a network that refuses."""
 
-    def refuse(urls, path, known_hash):
+    def refuse(urls, path, known_hash, largest):
         raise OSError("no network in tests")
 
     monkeypatch.setenv("FRACREPRO_DATA", str(tmp_path / "data"))
@@ -292,7 +292,8 @@ class Mirror(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def mirror(tmp_path):
+def mirror(tmp_path, monkeypatch):
+    monkeypatch.setattr(_download, "SCHEMES", ("http",))  # no certificate on loopback
     root = tmp_path / "mirror"
     root.mkdir()
     Mirror.ranges.clear()
@@ -311,11 +312,11 @@ def test_download_tries_mirrors_and_continues_a_part(mirror, tmp_path):
     (root / "bad" / "file.bin").write_bytes(b"not the file")
     known = f"md5:{hashlib.md5(content).hexdigest()}"
     target = tmp_path / "cache" / "file.bin"
-    _download.download_file([f"{url}bad/file.bin", f"{url}file.bin"], target, known)
+    _download.download_file([f"{url}bad/file.bin", f"{url}file.bin"], target, known, 10**6)
     assert target.read_bytes() == content
     target.unlink()
     (tmp_path / "cache" / "file.bin.part").write_bytes(content[:1000])
-    _download.download_file([f"{url}file.bin"], target, known)
+    _download.download_file([f"{url}file.bin"], target, known, 10**6)
     assert target.read_bytes() == content
     assert Mirror.ranges[-1] == "bytes=1000-"
     assert [path.name for path in target.parent.iterdir()] == ["file.bin"]
@@ -325,8 +326,75 @@ def test_download_that_matches_nowhere_leaves_nothing(mirror, tmp_path):
     root, url = mirror
     (root / "file.bin").write_bytes(b"altered")
     with pytest.raises(DataError, match="does not match the known hash"):
-        _download.download_file([f"{url}file.bin"], tmp_path / "cache" / "file.bin", "md5:" + "0" * 32)
+        _download.download_file([f"{url}file.bin"], tmp_path / "cache" / "file.bin", "md5:" + "0" * 32, 10**6)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_downloads_go_over_tls_only(mirror, tmp_path, monkeypatch):
+    root, url = mirror
+    (root / "file.bin").write_bytes(b"right")
+    known = f"md5:{hashlib.md5(b'right').hexdigest()}"
+    monkeypatch.setattr(_download, "SCHEMES", ("https",))
+    with pytest.raises(DataError, match="need an address that begins with https://"):
+        _download.download_file([f"{url}file.bin"], tmp_path / "cache" / "file.bin", known, 10**6)
+    assert Mirror.ranges == []  # nobody was asked
+    for module in (_mnist, _cifar10):
+        assert all(address.startswith("https://") for address in module.MIRRORS)
+
+
+def test_a_redirect_away_from_tls_is_not_followed(mirror, tmp_path, monkeypatch):
+    import requests
+
+    _, url = mirror
+    answer = requests.Response()
+    answer.status_code, answer.url, answer.headers["Location"] = (
+        302,
+        "https://example.org/a",
+        f"{url}file.bin",
+    )
+    monkeypatch.setattr(_download, "SCHEMES", ("https",))
+    with pytest.raises(DataError, match=f"'{url}file.bin': need an address"):
+        _download._session().get_redirect_target(answer)
+    for target in ("https://example.org/b", "/b", "//example.org/b"):
+        answer.headers["Location"] = target
+        assert _download._session().get_redirect_target(answer) == target
+
+
+def test_a_redirect_is_refused_before_it_is_followed(mirror, tmp_path, monkeypatch):
+    _, url = mirror
+    asked = []
+
+    def redirect(self):
+        asked.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", "http://127.0.0.1:9/elsewhere" if "far" in self.path else "/far.bin")
+        self.end_headers()
+
+    monkeypatch.setattr(Mirror, "do_GET", redirect)
+    check = _download.check_address
+
+    def near(address):  # stands for TLS: this server is within, all others without
+        check(address)
+        if not address.startswith(url):
+            raise DataError(f"{address!r}: need an address that begins with https://")
+
+    monkeypatch.setattr(_download, "check_address", near)
+    with pytest.raises(DataError, match=r"'http://127\.0\.0\.1:9/elsewhere': need an address"):
+        _download.download_file([f"{url}file.bin"], tmp_path / "cache" / "file.bin", "md5:" + "0" * 32, 10**6)
+    assert asked == ["/file.bin", "/far.bin"]
+
+
+def test_a_download_without_end_is_left(mirror, tmp_path):
+    root, url = mirror
+    content = bytes(200_000)
+    (root / "file.bin").write_bytes(content)
+    known = f"md5:{hashlib.md5(content).hexdigest()}"
+    target = tmp_path / "cache" / "file.bin"
+    with pytest.raises(DataError, match="more than 199,999 bytes came"):
+        _download.download_file([f"{url}file.bin"], target, known, 199_999)
+    assert list((tmp_path / "cache").iterdir()) == []
+    _download.download_file([f"{url}file.bin"], target, known, 200_000)
+    assert target.stat().st_size == 200_000
 
 
 @pytest.mark.parametrize(
