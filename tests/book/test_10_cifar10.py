@@ -64,6 +64,29 @@ def test_the_early_lead_is_reported(book):
     assert share_of_sign_patterns(curve("cifar10", "train_loss")[:, 5:]) > 0.05
 
 
+def test_new_seeds_are_judged_as_their_record_says(book):
+    """The differences by hand; Student's tests of all pairs, at half the level, agree with the looks."""
+    values, pairs = book.record(NAME)["values"], len(curve("cifar10_confirm", "train_loss"))
+    assert values["confirm_pairs"] == pairs
+    assert pairs in (14, 20, 26, 30)
+    lead = curve("cifar10_confirm", "train_loss")[:, :5].mean(1)
+    end = curve("cifar10_confirm", "test_accuracy")[:, -1]
+    assert values["confirm_difference_lead"] == pytest.approx(lead.mean(), abs=1e-12)
+    assert values["confirm_difference_end"] == pytest.approx(100 * end.mean(), abs=1e-12)
+    spread = end.std(ddof=1) / curve("cifar10", "test_accuracy")[:, -1].std(ddof=1)
+    assert values["confirm_spread_ratio"] == pytest.approx(spread, rel=1e-9)
+
+    def within(gaps, margin):
+        above = stats.ttest_1samp(gaps, -margin, alternative="greater").pvalue
+        return max(above, stats.ttest_1samp(gaps, margin, alternative="less").pvalue)
+
+    assert values["confirm_equivalent_lead"] == (within(lead, 0.02) <= 0.025)
+    assert values["confirm_equivalent_end"] == (within(end, 0.01) <= 0.025)
+    assert (values["confirm_p_lead"] <= 0.05) == (stats.ttest_1samp(lead, 0.0).pvalue <= 0.025)
+    assert values["confirm_decided_end"] == 0
+    assert stats.ttest_1samp(end, 0.0).pvalue > 0.025
+
+
 def test_mnist_has_no_such_lead(book):
     values = book.record(NAME)["values"]
     rng = np.random.default_rng(4)
