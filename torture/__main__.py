@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fracrepro import files
-from fracrepro.workflow import provenance, records, seals
+from fracrepro.workflow import provenance, seals
 from torture import columns, kills, processes
 from torture.targets import ROOT
 
@@ -125,7 +125,7 @@ def record(chains: list[dict[str, Any]], rows: Mapping[str, Mapping[str, int]]) 
     strikes = [strike for chain in chains for strike in chain["strikes"]]
     kinds = Counter(f"{strike['victim']}, {signal_name(strike['number'])}" for strike in strikes)
     return {
-        "commit": records._commit(),
+        "commit": provenance.commit(),
         "package_digest": provenance.package_digest(),
         "machine": machine(),
         "versions": provenance.versions(),

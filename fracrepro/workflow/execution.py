@@ -120,11 +120,14 @@ def _run_papermill(task: Task, folder: Path, root: Path) -> str:
     """Run papermill inside `folder`; return "" or a description of the failure."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.ERROR)  # failures come back as the outcome, once
     source, executed = folder / "source.ipynb", folder / "executed.ipynb"
     source.write_text(json.dumps(sources.with_probe(json.loads(task.source))))
     executed.write_text(task.source)  # what is left to read when no kernel starts
+    # The file that says how to talk to the kernel, with its key, goes with the folder also after a kill.
+    connection = Config({"KernelManager": {"connection_file": str(folder / "kernel.json")}})
     for attempts_left in reversed(range(START_ATTEMPTS)):
         heed_stop()  # a kernel that was killed while it started is not started again
         try:
@@ -137,6 +140,7 @@ def _run_papermill(task: Task, folder: Path, root: Path) -> str:
                 progress_bar=False,
                 log_output=False,
                 execution_timeout=CELL_TIMEOUT,
+                config=connection,
                 extra_arguments=[
                     "--IPKernelApp.log_level=50",  # what a kernel has to say stands in the notebook
                     f"--IPKernelApp.extra_extensions={downloads.__name__}",

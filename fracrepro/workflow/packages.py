@@ -11,6 +11,7 @@ _BOOK = (
     "yaml",
     "papermill",
     "nbclient",
+    "traitlets",
     "IPython",
     "matplotlib",
     "seaborn",

@@ -141,7 +141,12 @@ def test_every_package_that_is_imported_is_one_that_an_extra_brings():
         for extra, lines in project["optional-dependencies"].items()
     }
     # These come with others, which the extra names.
-    through = {"nbclient": "papermill", "requests": "pooch", "threadpoolctl": "scikit-learn"}
+    through = {
+        "nbclient": "papermill",
+        "traitlets": "ipykernel",
+        "requests": "pooch",
+        "threadpoolctl": "scikit-learn",
+    }
     for package, extra in packages.EXTRAS.items():
         name = packages.DISTRIBUTIONS.get(package, package)
         assert canonicalize_name(through.get(name, name)) in brings[extra], package

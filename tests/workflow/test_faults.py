@@ -18,12 +18,15 @@ from pathlib import Path
 
 import pytest
 
+import torture.__main__
 from fracrepro import files
 from fracrepro.errors import is_out_of_memory
-from fracrepro.workflow import interruptions, pool
+from fracrepro.workflow import interruptions, notebooks, pool, provenance, seals
 from fracrepro.workflow.cli import main
 from torture import kills, targets
 from torture.processes import Running
+
+from .conftest import code, notebook
 
 HERE = Path(__file__).parent
 KEPT = ": what was finished is kept, nothing is half-written\n"
@@ -464,6 +467,31 @@ def test_a_clock_that_jumps_changes_no_bit(case, references, jumping, target):
     assert kills.tree(case / target.results) == references.of(target)[0]
 
 
+# What a kill leaves
+
+
+def test_the_key_of_a_kernel_lies_in_a_folder_that_the_next_run_sweeps(project):
+    """A worker that is killed deletes nothing; what its kernel is talked to with must not stay."""
+    (project.notebooks / "01_good.ipynb").write_text(
+        notebook(
+            code("n: int = 1  # a number, in [0, 9]", "parameters"),
+            code(
+                """
+                from ipykernel.connect import get_connection_file
+                from fracrepro.workflow import report
+                report(file=get_connection_file())
+                """
+            ),
+        )
+    )
+    (project.notebooks / "profiles.yml").write_text("quick: {}\n")
+    [outcome] = notebooks.run(project, ["01_good"], profile="quick", jobs=1)
+    assert outcome.error == ""
+    file = Path(outcome.record["values"]["file"])
+    assert file.parent.name.startswith("fracrepro-page-")
+    assert not file.exists()
+
+
 # Memory
 
 
@@ -561,6 +589,27 @@ def test_kill_points_of_a_training(tmp_path, monkeypatch):
     kills.run(0, 0, tmp_path, kills.References(tmp_path))
     assert strikes[0].hit
     assert [(strike.column, strike.notes) for strike in strikes] == [("right", [])] * 2
+
+
+def test_the_program_keeps_its_counts(tmp_path, monkeypatch, capsys):
+    """Chains of an earlier call are kept, counted and recorded; nothing is struck again."""
+    strike = {"victim": "driver", "number": 9, "moment": "clock", "column": "right", "notes": []}
+    chain = {"index": 0, "target": "build", "variant": "book", "seconds": 1.0}
+    bad = strike | {"column": "lost", "notes": ["lost: a"]}
+    monkeypatch.setattr(kills, "run", lambda *_: pytest.fail("a chain was struck"))
+    head = {"seed": 7, "package": provenance.package_digest(), "attack": torture.__main__._own_digest()}
+    for strikes, ends in (([strike, strike], 0), ([strike, bad], 1)):
+        lines = [json.dumps(line) for line in (head, chain | {"strikes": strikes})]
+        (tmp_path / "kills.jsonl").write_text("\n".join(lines) + "\n")
+        options = ["--kills", "2", "--damaged", "0", "--seed", "7", "--folder", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["torture", *options, "--record", str(tmp_path / "record.json")])
+        assert torture.__main__.main() == ends
+        record = files.read_json(tmp_path / "record.json")
+        assert seals.is_intact(record)
+        assert record["kill_points"] == 2
+        assert record["counts"]["kill points: build"]["lost"] == ends
+        assert record["strikes"] == {"driver, SIGKILL": 2}
+        assert "kill points: build" in capsys.readouterr().out
 
 
 def point_of(record):
