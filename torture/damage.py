@@ -132,7 +132,8 @@ def run(
     counts: dict[str, Counter[str]] = {subject.name: Counter() for subject in chosen}
     failures: list[dict[str, Any]] = []
     began = time.process_time()
-    commands = {k * cases // processes for k in range(processes)} if processes else set()
+    able = [case for case in range(cases) if chosen[case % len(chosen)].command]
+    commands = {able[k * len(able) // processes] for k in range(processes if able else 0)}
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(_bait(Path(place))), limits():
         good = {subject.name: _prepared(subject, Path(place) / f"in-{k}") for k, subject in enumerate(chosen)}
         for case in range(cases):

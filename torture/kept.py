@@ -110,9 +110,9 @@ def _rows(columns: dict[str, list[Any]]) -> Any:
 def _read_csv(content: bytes) -> Any:
     """The table by the csv module; ValueError for a row that is not whole."""
     header, *rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
-    rows = [row + [""] * (len(header) - len(row)) for row in rows if row]  # as pandas fills them
+    rows = [row for row in rows if row]
     if any(len(row) != len(header) for row in rows) or len(set(header)) < len(header):
-        raise ValueError("a row is too long")
+        raise ValueError("a row is not whole")
     cells = [[float("nan") if cell == "" else cell for cell in row] for row in rows]
     return _rows({name: [row[k] for row in cells] for k, name in enumerate(header)})
 
@@ -157,7 +157,9 @@ def _planned_truth(content: bytes) -> Any:
         f"committed as {plan['commit'][:10]} on {_day(plan['committed'])}, "
         f"and its earliest training began on {_day(started)}."
     )
-    return [said, plan["fields"]]
+    fields = plan["fields"]
+    fields = {"looks": [len(fields["seeds"]["main"])], "rate_choice": "", "settings": {}} | fields
+    return [said, {name: fields[name] for name in _planned()}]
 
 
 def _day(moment: str) -> str:
@@ -683,9 +685,10 @@ def _name_spoil(content: bytes, kind: str, random: Random) -> tuple[str, bytes]:
 
 
 _DATA = ("data_batch", "train-images-idx3", "t10k", "cifar")
+_RECORDED = ("digits.json", "digits.csv")
 KEPT = (
     Subject("record", "json", _record, _loaded, _undamaged),
-    Subject("record, sealed anew", "json", _record, _loaded, _undamaged, put=_put_sealed),
+    Subject("record, sealed anew", "json", _record, _loaded, _undamaged, _RECORDED, put=_put_sealed),
     Subject("plan in a record", "json", _record, _planned_before, _planned_truth, put=_put_sealed),
     Subject("table of a record", "text", _csv, _loaded, _undamaged),
     Subject("table, with its digest", "text", _csv, _loaded, _read_csv, put=_put_table),

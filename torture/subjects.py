@@ -62,8 +62,13 @@ def same(one: Any, other: Any) -> bool:
 def plain_yaml(content: bytes) -> Any:
     """What PyYAML alone makes of a file; ValueError for a key that comes twice."""
     text = content.decode()
-    _once(yaml.compose(text, yaml.SafeLoader), set())
+    check_once(text)
     return yaml.safe_load(text)
+
+
+def check_once(text: str) -> None:
+    """ValueError for a key that comes twice."""
+    _once(yaml.compose(text, yaml.SafeLoader), set())
 
 
 def _once(node: Any, seen: set[int]) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from torture.subjects import Subject, _with, plain_yaml, project
+from torture.subjects import Subject, _with, check_once, plain_yaml, project
 
 PLAN = """\
 question: Does the order change how well the digits are learned?
@@ -182,7 +182,7 @@ def _answers_truth(content: bytes) -> Any:
 
     text = content.decode().removeprefix("\ufeff")
     try:
-        plain_yaml(content)
+        check_once(text)
         tree = yaml.load(text, yaml.BaseLoader)
         lines = [f"{label}: {' '.join(value.split())}" for label, value in tree.items()]
     except Exception:

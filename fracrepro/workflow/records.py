@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import shutil
@@ -200,10 +201,15 @@ def _numbers(table: Path, experiment: Experiment) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        with open(table, encoding="utf-8", newline="") as file:
+            header, *rows = filter(None, csv.reader(file))  # ValueError for an empty file
         results = pd.read_csv(table)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (csv.Error, ValueError) as error:  # the second also of pandas, and for bytes that are no text
         raise ArgumentError(f"{table}: no table in CSV: {error}") from None
-    missing = [name for name in experiment.figures if name not in results]
+    if any(len(row) != len(header) for row in rows) or len(set(header)) < len(header):
+        # pandas would fill a row, take what is too long for names of the rows, and rename a column.
+        raise ArgumentError(f"{table}: no table in CSV: need rows as long as the header, whose names differ")
+    missing = [name for name in ("experiment", "scheme", *experiment.figures) if name not in results]
     if missing:
         raise ArgumentError(f"{table}: {missing[0]}: is missing")
     for name in (*_COUNTED, *experiment.figures):

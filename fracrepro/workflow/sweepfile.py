@@ -107,5 +107,7 @@ def _of_an_experiment(content: Mapping[str, Any], project: Project) -> Sweep:
         wanted, words = _SETTINGS[choice("settings: key", name, tuple(_SETTINGS))]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise ArgumentError(f"settings: {name} = {value!r}: need {words}")
+        if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+            raise ArgumentError(f"settings: {name} = {value!r}: need {words}")
     chosen = protocol.settle(content.get("profile", "paper"), **settings)
     return Sweep(chosen, tuple((name, tuple(values)) for name, values in content["sweep"].items()))

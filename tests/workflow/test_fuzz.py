@@ -209,6 +209,14 @@ def test_as_many_runs_as_fill_the_memory_are_refused():
         DIGITS.settle(runs=10**10)
 
 
+def test_names_of_schemes_are_texts(project):
+    (project.root / "points.yml").write_text(
+        subjects.TRAINING.replace("[kaiming, fractional]", "[[kaiming]]")
+    )
+    with pytest.raises(ArgumentError, match=r"points\.yml: settings: schemes = .*: need a list of names"):
+        sweepfile.load(project.root / "points.yml", project)
+
+
 S = parameters.declared(subjects.NOTEBOOK, "01_good")
 
 
@@ -302,6 +310,10 @@ def test_facts_of_another_form_are_refused_with_their_file(tmp_path, subject, co
         (lambda text: text.replace("test_loss", "lost_test"), "test_loss: is missing"),
         (lambda text: re.sub(r",0\.(\d+)", r",0.\1x", text, count=1), "need a column of numbers"),
         (lambda text: "", "no table in CSV"),
+        (lambda text: text.replace("test_loss", "s"), "need rows as long as the header, whose names differ"),
+        (lambda text: text.replace("\ndigits,", "\ndigits,digits,"), "need rows as long as the header"),
+        (lambda text: text[: text.rindex(",")] + "\n", "need rows as long as the header"),
+        (lambda text: text.replace("experiment", "-experiment"), "experiment: is missing"),
         (lambda text: text + "1,2,3,4,5,6,7,8,9,10,11\n", "no table in CSV"),
     ],
 )
@@ -340,6 +352,26 @@ def test_a_pickle_in_a_checkpoint_does_nothing(tmp_path, monkeypatch):
     pickle.loads(pickle.dumps(kept._Shell()))  # the control: what the checkpoint would do
     assert (tmp_path / spoil.CANARY).exists()
     assert zipfile.is_zipfile(io.BytesIO(payload))
+
+
+def test_a_tensor_without_numbers_is_refused(tmp_path):
+    import torch
+
+    subject = named("checkpoint, with its checksum")
+    path = subject.make(tmp_path)
+    good = torch.load(io.BytesIO(kept._unsealed(path.read_bytes())), weights_only=True)
+    first, figures = good["tensors"][0], good["figures"]
+    for changed, words in (
+        ({"tensors": [first.to("meta"), *good["tensors"][1:]]}, "parameters"),
+        ({"tensors": [first.to_sparse(), *good["tensors"][1:]]}, "parameters"),
+        ({"figures": figures.to("meta")}, "figures"),
+        ({"figures": figures.to_sparse()}, "figures"),
+    ):
+        buffer = io.BytesIO()
+        torch.save(good | changed, buffer)
+        subject.put(path, buffer.getvalue())
+        with pytest.raises(FracreproError, match=rf"seeds-0-1\.ckpt holds other {words}"):
+            subject.read(tmp_path)
 
 
 def test_few_bytes_of_gzip_that_hold_gigabytes_are_refused(tmp_path):

@@ -149,7 +149,7 @@ def checked_figures(
         CheckpointError: when they are something else.
     """
     figures = content.get("figures")
-    if isinstance(figures, Tensor) and figures.dtype == torch.float64:
+    if isinstance(figures, Tensor) and figures.dtype == torch.float64 and _holds_numbers(figures):
         open_axes = [axis for axis, length in enumerate(shape) if length is None]
         known = tuple(None if axis in open_axes else length for axis, length in enumerate(figures.shape))
         if known == shape:
@@ -158,7 +158,12 @@ def checked_figures(
 
 
 def _kind(value: Any) -> tuple[torch.Size, torch.dtype] | None:
-    return (value.shape, value.dtype) if isinstance(value, Tensor) else None
+    return (value.shape, value.dtype) if isinstance(value, Tensor) and _holds_numbers(value) else None
+
+
+def _holds_numbers(tensor: Tensor) -> bool:
+    """Whether it is an array in memory, as what was saved; one of ``meta`` has a shape and no numbers."""
+    return tensor.device.type == "cpu" and tensor.layout == torch.strided
 
 
 def write_checkpoint(
