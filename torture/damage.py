@@ -106,9 +106,10 @@ def _refusal(error: Exception, words: Sequence[str]) -> tuple[str, str]:
 
 def subjects() -> tuple[Subject, ...]:
     """Everything that is read."""
-    from torture import kept, subjects, written
+    from torture import archives, checkpoints, records, results, subjects, written
 
-    return (*subjects.WORKFLOW, *written.WRITTEN, *kept.KEPT)
+    kept = (*records.RECORDS, *results.RESULTS, *checkpoints.CHECKPOINTS, *archives.ARCHIVES)
+    return (*subjects.WORKFLOW, *written.WRITTEN, *kept)
 
 
 def run(

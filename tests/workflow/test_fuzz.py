@@ -21,7 +21,7 @@ from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.stats.plans import ExperimentPlan
 from fracrepro.workflow import notebooks, parameters, sweepfile, yamlfile
 from fracrepro.workflow.project import read_yaml
-from torture import damage, kept, spoil, subjects, written
+from torture import archives, checkpoints, damage, records, spoil, subjects, written
 
 SEED = 20261128
 
@@ -55,7 +55,7 @@ def test_a_reader_that_trusts_a_table_is_caught():
     import pandas as pd
 
     def trusting(folder):
-        return kept._rows(pd.read_csv(folder / "digits.csv").to_dict("list"))
+        return records._rows(pd.read_csv(folder / "digits.csv").to_dict("list"))
 
     found = attack("table of a record", read=trusting)
     assert found["wrong"] > 5  # other numbers
@@ -340,16 +340,18 @@ def test_a_pickle_in_a_checkpoint_does_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     subject = named("checkpoint, with its checksum")
     path = subject.make(tmp_path)
-    payload = kept._unsealed(path.read_bytes())
+    payload = checkpoints._unsealed(path.read_bytes())
     for bad in (
-        pickle.dumps(kept._Shell()),
-        kept._zipped(payload, "data.pkl", pickle.dumps({"experiment": kept._Shell()}, protocol=2)),
+        pickle.dumps(checkpoints._Shell()),
+        checkpoints._zipped(
+            payload, "data.pkl", pickle.dumps({"experiment": checkpoints._Shell()}, protocol=2)
+        ),
     ):
         subject.put(path, bad)
         with pytest.raises(FracreproError, match=r"seeds-0-1\.ckpt is damaged"):
             subject.read(tmp_path)
     assert not list(tmp_path.rglob(spoil.CANARY))
-    pickle.loads(pickle.dumps(kept._Shell()))  # the control: what the checkpoint would do
+    pickle.loads(pickle.dumps(checkpoints._Shell()))  # the control: what the checkpoint would do
     assert (tmp_path / spoil.CANARY).exists()
     assert zipfile.is_zipfile(io.BytesIO(payload))
 
@@ -359,7 +361,7 @@ def test_a_tensor_without_numbers_is_refused(tmp_path):
 
     subject = named("checkpoint, with its checksum")
     path = subject.make(tmp_path)
-    good = torch.load(io.BytesIO(kept._unsealed(path.read_bytes())), weights_only=True)
+    good = torch.load(io.BytesIO(checkpoints._unsealed(path.read_bytes())), weights_only=True)
     first, figures = good["tensors"][0], good["figures"]
     for changed, words in (
         ({"tensors": [first.to("meta"), *good["tensors"][1:]]}, "parameters"),
@@ -377,9 +379,9 @@ def test_a_tensor_without_numbers_is_refused(tmp_path):
 def test_few_bytes_of_gzip_that_hold_gigabytes_are_refused(tmp_path):
     subject = named("MNIST, with its checksum")
     path = subject.make(tmp_path)
-    path.write_bytes(kept._bomb())
+    path.write_bytes(archives._bomb())
     with damage.limits(), pytest.raises(FracreproError, match=f"{path.name} is altered: .*found more"):
-        kept._mnist_read(tmp_path)
+        archives._mnist_read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +395,7 @@ def test_members_of_an_archive_lead_nowhere(tmp_path, what):
         def choice(self, options):
             return what if what in options else options[0]
 
-    path.write_bytes(spoil.archive(kept._members(), Chosen(1))[1])
+    path.write_bytes(spoil.archive(archives._members(), Chosen(1))[1])
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(FracreproError, match=r"cifar-10-binary\.tar\.gz"):
         subject.read(tmp_path)
