@@ -32,6 +32,7 @@
   };
 
   addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(mark));
+  document.fonts?.ready.then(mark); // letters that come later are wider
   document.addEventListener("toggle", mark, true); // what was folded has no width before
   let waiting = 0;
   addEventListener("resize", () => {

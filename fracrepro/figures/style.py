@@ -166,7 +166,7 @@ def order_style(s: float) -> dict[str, str]:
     from fracrepro.nn import schemes
 
     s = arguments.real("s", s, "[0, 2]")
-    one, two = (schemes.get(name).colour for name in ("fractional", "kaiming"))
+    one, two = schemes.get("fractional").colour, schemes.get("kaiming").colour
     stops = [_DARK, _PURPLE, one, _GREEN, two]
     colours = LinearSegmentedColormap.from_list("orders", stops, N=201)
     return {"color": to_hex(colours(s / 2)), "label": f"$s = {number(s, '.6g')}$"}

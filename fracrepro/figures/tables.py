@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fracrepro.nn.training.network import NetworkDescription
     from fracrepro.nn.training.settings import Settings
 
-_DATASETS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "digits of scikit-learn"}
 _FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?P<spec>[^{}]*))?\}(?P<after>[^{}]*)")
 
 
@@ -141,7 +140,7 @@ def _settings(protocol: Settings) -> dict[str, str]:
     """What decides a training, in words."""
     decay = f", divided by 10 every {protocol.decay_every} epochs" if protocol.decay_every else ""
     return {
-        "data set": _DATASETS.get(protocol.dataset, protocol.dataset),
+        "data set": _dataset_label(protocol.dataset),
         "image": " × ".join(map(str, protocol.network.image_shape)),
         **_layers(protocol.network),
         "optimizer": "SGD without momentum",
@@ -169,3 +168,11 @@ def _layers(net: NetworkDescription) -> dict[str, str]:
         "fully connected layers": f"{net.depth}, width {net.width}",
         "activation": f"leaky ReLU, slope {number(net.negative_slope)}, after every layer",
     }
+
+
+def _dataset_label(name: str) -> str:
+    """What a table calls a data set."""
+    from fracrepro.nn import data
+
+    source = data.SOURCES.get(name)
+    return (source and source.label) or name

@@ -83,7 +83,9 @@ def test_a_typed_result_would_be_seen(text, numbers):
 def test_every_quoted_number_stands_on_the_page_as_the_record_has_it(book):
     shown = {
         name.rsplit("/", 1)[-1]: [
-            element.get_text().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+            element.get_text()
+            .replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+            .replace("\N{NO-BREAK SPACE}%", " %")
             for element in BeautifulSoup((book.site / f"{name}.html").read_text(), "html.parser").select(
                 ".pasted-text"
             )

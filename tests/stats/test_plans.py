@@ -102,7 +102,7 @@ SEEDS = {"pilot": "0-9", "main": "100-129"}
         ({"seeds": SEEDS | {"mian": "1-2"}}, "seeds = 'mian'"),
         ({"seeds": {"main": "1-2"}}, "seeds: pilot is missing"),
         ({"seeds": SEEDS | {"main": [100, 100]}}, "seeds: main = 100 twice"),
-        ({"seeds": SEEDS | {"main": "129-100"}}, r"seeds: main = \[\]"),
+        ({"seeds": SEEDS | {"main": "129-100"}}, "seeds: main = '129-100'"),
         ({"seeds": SEEDS | {"main": [1.5]}}, r"seeds: main = \[1\.5\]: need an integer"),
         ({"seeds": "0-9"}, "seeds = '0-9': need a mapping"),
         ({"multiplicity": "none"}, "multiplicity = 'none'"),

@@ -76,6 +76,7 @@ WITHOUT_NUMBERS = {
     "psutil": "counts cores and ends kernels",
     "requests": "downloads files whose checksums are fixed",
     "sphinx": "sets the reference, which has no number",
+    "traitlets": "says where the file of a kernel's connection lies",
     "tqdm": "a bar that shows progress",
     "yaml": "reads parameters, which the record keeps",
 }

@@ -94,6 +94,7 @@ class Source:
         download: bring the official files into a folder.
         check: read a folder's files and what the cache holds of them; a DataError names what is damaged. None
             where `read` does this each time.
+        label: what tables call it; its own name where there is none.
     """
 
     folders: tuple[str, ...]
@@ -102,3 +103,4 @@ class Source:
     read: Callable[[Path, Path], Dataset]
     download: Callable[[Path], None]
     check: Callable[[Path, Path], None] | None = None
+    label: str = ""

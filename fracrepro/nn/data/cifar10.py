@@ -241,4 +241,5 @@ SOURCE = Source(
     read,
     download,
     check,
+    label="CIFAR-10",
 )

@@ -97,4 +97,4 @@ def _read_file(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, math.prod(shape), offset=4 * (1 + len(shape))).reshape(shape)
 
 
-SOURCE = Source(("mnist",), f"the official files {', '.join(FILES)}", present, read, download)
+SOURCE = Source(("mnist",), f"the official files {', '.join(FILES)}", present, read, download, label="MNIST")
