@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["KINDS", "SETTLES", "difference_table", "kind_of", "settling_table", "verdict_map"]
+__all__ = ["KINDS", "difference_table", "kind_of", "settling_table", "verdict_map"]
 
 #: What a verdict can be: its sign and its colour, which stay apart for colour-blind readers and in grey.
 KINDS = {
@@ -22,8 +22,7 @@ KINDS = {
     "worse": ("▼", "#f0935a"),
     "unknown": ("?", "none"),
 }
-#: What the columns of :func:`settling_table` that say what would settle a comparison are called.
-SETTLES = {
+_SETTLES = {
     "pairs_difference": "to differ",
     "pairs_equivalence": "to agree",
     "pairs_seen": "as seen",
@@ -131,29 +130,28 @@ def difference_table(
     return wide.rename(index=lambda key: (names or {}).get(key, key)).rename_axis(index=None)
 
 
-def settling_table(settled: pd.DataFrame, rows: str | Sequence[str], *, verdict: bool = True) -> pd.DataFrame:
+def settling_table(settled: pd.DataFrame, rows: str | Sequence[str]) -> pd.DataFrame:
     """Return what would settle comparisons, with the columns that a page shows.
 
     Args:
         settled: as :func:`fracrepro.stats.settling.settling` returns it, or a part of its rows.
         rows: the column, or columns, that name the comparisons.
-        verdict: whether to say the kind of each verdict.
 
     Returns:
-        ``difference``, ``low``, ``high``, the kind, and the columns :data:`SETTLES`, where *hours* is what
-        the largest of the three numbers of pairs costs on one core beyond the pairs that there are.
+        ``difference``, ``low``, ``high``, the kind, three numbers of pairs, *to differ*, *to agree* and *as
+        seen*, and *hours*: what the largest of them costs on one core beyond the pairs that there are.
 
     Raises:
         ArgumentError: for a missing column.
     """
     keys = [rows] if isinstance(rows, str) else list(rows)
-    shown = ["difference", "low", "high", *(["verdict"] if verdict else []), *SETTLES]
-    for name in (*keys, *shown, "verdict", "pairs", "hours_pair"):
+    shown = ["difference", "low", "high", "verdict", *_SETTLES]
+    for name in (*keys, *shown, "pairs", "hours_pair"):
         choice("settled: column", name, tuple(settled.columns))
     most = settled[["pairs_difference", "pairs_equivalence", "pairs_seen"]].max(axis=1)
     beyond = (most - settled["pairs"]).clip(lower=0)
     found = settled.assign(verdict=settled["verdict"].map(kind_of), hours=beyond * settled["hours_pair"])
-    return found.set_index(keys)[shown].rename(columns=SETTLES)
+    return found.set_index(keys)[shown].rename(columns=_SETTLES)
 
 
 def _box(kind: str) -> dict[str, Any]:

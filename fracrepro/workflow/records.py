@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     from fracrepro.workflow.commitments import Committed
     from fracrepro.workflow.engine import Engine
 
-_COUNTED = (
-    "s",
-    "seed",
-    "epoch",
-    "seconds",
-)  # columns of numbers, where there are such
+_COUNTED = ("s", "seed", "epoch", "seconds")  # columns of numbers, where there are such
 
 
 def run(

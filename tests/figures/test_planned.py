@@ -190,7 +190,6 @@ def test_what_settles_a_comparison_costs_what_is_beyond_the_pairs_there_are():
     assert shown["verdict"].tolist() == ["better", "unknown"]
     assert shown["hours"].tolist() == [0.0, 30.0]
     assert shown[["to differ", "to agree", "as seen"]].to_numpy().tolist() == [[10, 15, 5], [30, 25, 80]]
-    assert "verdict" not in settling_table(settled, ["endpoint", "pairs"], verdict=False)
     with pytest.raises(ArgumentError, match="network"):
         settling_table(settled, ["endpoint", "network"])
 

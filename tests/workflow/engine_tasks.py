@@ -36,11 +36,7 @@ def normals(size, scale, *, rng):
 
 def dies_once(x, folder):
     """Kill the worker at the first attempt."""
-    mark = Path(folder) / f"died-{x}"
-    if not mark.exists():
-        mark.write_text("")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return x
+    return _signalled_once(signal.SIGKILL, Path(folder) / f"died-{x}", x)
 
 
 def dies(x):
@@ -107,8 +103,11 @@ def stops(x, folder):
 
 def stops_once(x, folder):
     """Stop the worker at the first attempt."""
-    mark = Path(folder) / f"stopped-{x}"
+    return _signalled_once(signal.SIGSTOP, Path(folder) / f"stopped-{x}", x)
+
+
+def _signalled_once(number, mark, x):
     if not mark.exists():
         mark.write_text("")
-        os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(os.getpid(), number)
     return x
