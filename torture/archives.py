@@ -17,7 +17,7 @@ import numpy as np
 
 from torture import spoil as ways
 from torture.spoil import CANARY, spoil
-from torture.subjects import Subject
+from torture.subject import Subject
 
 _SHAPES = {
     "train-images-idx3-ubyte.gz": (12, 4, 4),

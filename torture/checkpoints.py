@@ -21,7 +21,7 @@ from typing import Any
 from torture import spoil as ways
 from torture.records import experiment
 from torture.spoil import CANARY, spoil
-from torture.subjects import Subject
+from torture.subject import Subject
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from torture.subjects import Subject, same
+from torture.subject import Subject, same
 
 OUTCOMES = ("clear error", "right result", "wrong", "hang", "traceback")
 LIMIT = 5.0  # seconds of the processor for a case; the longest good one takes a twentieth
@@ -106,10 +106,10 @@ def _refusal(error: Exception, words: Sequence[str]) -> tuple[str, str]:
 
 def subjects() -> tuple[Subject, ...]:
     """Everything that is read."""
-    from torture import archives, checkpoints, records, results, subjects, written
+    from torture import archives, checkpoints, project, records, results, written
 
     kept = (*records.RECORDS, *results.RESULTS, *checkpoints.CHECKPOINTS, *archives.ARCHIVES)
-    return (*subjects.WORKFLOW, *written.WRITTEN, *kept)
+    return (*project.WORKFLOW, *written.WRITTEN, *kept)
 
 
 def run(

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from torture.subjects import Subject
+from torture.subject import Subject
 
 
 @functools.cache

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torture.project import project
 from torture.records import put_sealed
-from torture.subjects import Subject, project
+from torture.subject import Subject
 
 
 def _page(folder: Path) -> Path:

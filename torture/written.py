@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from torture.subjects import Subject, _with, check_once, plain_yaml, project
+from torture.project import project, with_file
+from torture.subject import Subject, check_once, plain_yaml
 
 PLAN = """\
 question: Does the order change how well the digits are learned?
@@ -261,7 +262,7 @@ def _exercises_truth(content: bytes) -> Any:
 
 
 def _make_findings(folder: Path) -> Path:
-    path = _with(CLAIMS, "book/claims.yml")(folder).with_name("findings.yml")
+    path = with_file(CLAIMS, "book/claims.yml")(folder).with_name("findings.yml")
     path.write_text(FINDINGS)
     return path
 
@@ -343,15 +344,15 @@ WRITTEN = (
         _answers_truth,
         command=("check-answers", "answers.yml"),
     ),
-    Subject("claims", "yaml", _with(CLAIMS, "book/claims.yml"), _claims, _claims_truth),
+    Subject("claims", "yaml", with_file(CLAIMS, "book/claims.yml"), _claims, _claims_truth),
     Subject(
         "exercises",
         "yaml",
-        _with(EXERCISES, "book/exercises.yml"),
+        with_file(EXERCISES, "book/exercises.yml"),
         _exercises,
         _exercises_truth,
     ),
     Subject("findings", "yaml", _make_findings, _findings, _findings_truth),
-    Subject("glossary", "yaml", _with(GLOSSARY, "book/glossary.yml"), _glossary, _glossary_truth),
-    Subject("table of contents", "yaml", _with(TOC, "_toc.yml"), _toc, _toc_truth),
+    Subject("glossary", "yaml", with_file(GLOSSARY, "book/glossary.yml"), _glossary, _glossary_truth),
+    Subject("table of contents", "yaml", with_file(TOC, "_toc.yml"), _toc, _toc_truth),
 )

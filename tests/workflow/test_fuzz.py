@@ -21,7 +21,8 @@ from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.stats.plans import ExperimentPlan
 from fracrepro.workflow import notebooks, parameters, sweepfile, yamlfile
 from fracrepro.workflow.project import read_yaml
-from torture import archives, checkpoints, damage, records, spoil, subjects, written
+from torture import archives, checkpoints, damage, records, spoil, written
+from torture import project as one_page
 
 SEED = 20261128
 
@@ -211,13 +212,13 @@ def test_as_many_runs_as_fill_the_memory_are_refused():
 
 def test_names_of_schemes_are_texts(project):
     (project.root / "points.yml").write_text(
-        subjects.TRAINING.replace("[kaiming, fractional]", "[[kaiming]]")
+        one_page.TRAINING.replace("[kaiming, fractional]", "[[kaiming]]")
     )
     with pytest.raises(ArgumentError, match=r"points\.yml: settings: schemes = .*: need a list of names"):
         sweepfile.load(project.root / "points.yml", project)
 
 
-S = parameters.declared(subjects.NOTEBOOK, "01_good")
+S = parameters.declared(one_page.NOTEBOOK, "01_good")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_a_text_that_is_no_value_is_refused_by_its_parameter(name, text):
     ids=["bound", "range", "literal", "digits", "null", "deep", "half a letter"],
 )
 def test_a_parameters_cell_that_is_damaged_is_named(project, line, message):
-    damaged = json.loads(json.dumps(subjects.NOTEBOOK))
+    damaged = json.loads(json.dumps(one_page.NOTEBOOK))
     damaged["cells"][1]["source"] = line
     (project.notebooks / "01_good.ipynb").write_text(json.dumps(damaged))
     with pytest.raises(ArgumentError, match=rf"notebook 01_good, .*{message}"):
@@ -254,7 +255,7 @@ def test_a_parameters_cell_that_is_damaged_is_named(project, line, message):
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "", "a\nb", "..", "-x"])
 def test_the_records_that_a_notebook_reads_lie_in_their_folder(project, name):
-    damaged = subjects.NOTEBOOK | {"metadata": {"fracrepro": {"recorded": [name]}}}
+    damaged = one_page.NOTEBOOK | {"metadata": {"fracrepro": {"recorded": [name]}}}
     (project.notebooks / "01_good.ipynb").write_text(json.dumps(damaged))
     with pytest.raises(ArgumentError, match="notebook 01_good: metadata: fracrepro: recorded"):
         notebooks.plan(project, "01_good", "quick")
@@ -262,7 +263,7 @@ def test_the_records_that_a_notebook_reads_lie_in_their_folder(project, name):
 
 def test_a_notebook_that_is_no_text_is_named_by_its_sweep(project):
     (project.notebooks / "01_good.ipynb").write_bytes(b"\xff\xfe")
-    (project.root / "points.yml").write_text(subjects.SWEEP)
+    (project.root / "points.yml").write_text(one_page.SWEEP)
     with pytest.raises(ArgumentError, match=r"01_good\.ipynb: not a text file"):
         sweepfile.load(project.root / "points.yml", project)
 
@@ -327,7 +328,7 @@ def test_a_table_with_words_among_its_numbers_is_refused(tmp_path, change, messa
 
 @pytest.mark.parametrize("name", ["_toc.yml"])
 def test_a_table_of_contents_names_files_by_text(tmp_path, name):
-    path = subjects.project(tmp_path).parents[1] / name
+    path = one_page.project(tmp_path).parents[1] / name
     path.write_text("root: [0]\n")
     with pytest.raises(ArgumentError, match=r"_toc\.yml: file = \[0\]: need text"):
         written._toc(tmp_path)
@@ -474,7 +475,7 @@ def test_the_search_for_what_is_run_finds_it(source):
 
 def test_a_value_of_a_shell_is_a_value(project, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    page = json.loads(json.dumps(subjects.NOTEBOOK))
+    page = json.loads(json.dumps(one_page.NOTEBOOK))
     page["cells"][1]["source"] = 'name: str = "x"  # a name, one of x | $(touch owned) | ; touch owned'
     (project.notebooks / "01_good.ipynb").write_text(json.dumps(page))
     project.profiles.write_text("quick: {}\n")
