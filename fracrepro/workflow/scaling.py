@@ -126,8 +126,8 @@ def efficiencies(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     r"""Return how well two workers do against one, as medians over the rounds, and the seconds of a task.
 
     All in, strong efficiency is :math:`T_1(2m)/(2\,T_2(2m))` and weak efficiency :math:`T_1(m)/T_2(2m)`.
-    After the start they compare the tasks a second from each worker's first result on, which leaves out what
-    it costs once to start the workers.
+    After the start they compare the tasks a second from the W-th result on, by when W workers have started:
+    that leaves out what it costs once to start them.
 
     Args:
         runs: of one kind of work: one worker with m and 2m tasks and two workers with 2m, in each round.
@@ -155,7 +155,7 @@ def efficiencies(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _rate(run: Mapping[str, Any]) -> float:
-    """Tasks a second after the first result of each worker; NaN where there are no more."""
+    """Tasks a second after as many results as there are workers; NaN where there are no more."""
     times, workers = run["times"], run["workers"]
     more = len(times) - workers
     return more / (times[-1] - times[workers - 1]) if more > 0 else math.nan

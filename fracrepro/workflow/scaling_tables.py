@@ -74,7 +74,7 @@ def kinds(record: Mapping[str, Any]) -> str:
 
 def drivers(record: Mapping[str, Any]) -> str:
     """Return the number of workers at which the driver is the limit, and what a thousand would do."""
-    head = ["a task", "limit, processes", "limit, cluster", f"{FLEET} workers on a cluster are busy"]
+    head = ["a task", "limit, processes", "limit, cluster", f"of {FLEET} workers on a cluster"]
     head.append(f"tasks joined so that {FLEET} are")
     cost = {name: scaling.last_of(record, name)["seconds"] for name in ("processes", "cluster")}
     rows = []
@@ -116,7 +116,7 @@ def hundredfold(project: Project, record: Mapping[str, Any]) -> str:
 
 def large(record: Mapping[str, Any]) -> str:
     """Return the ratios to torch's own initialization, by precision."""
-    head = ("call", "precision", "beside", "ratio", "spread", "memory beside the tensor")
+    head = ("call", "precision", "beside", "ratio of processor times", "spread", "memory beside the tensor")
     rows, worst = [], 0.0
     for row in record["rows"]:
         ratio = number(row["ratio"], ".2f")
