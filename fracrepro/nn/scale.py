@@ -145,9 +145,9 @@ def hadamard_size(rows: int, constant: Constant = "code") -> float:
 def random_walk_std(fan: float, activation: Activation, mode: Mode = "fan_in") -> float:
     r"""Return Sussillo and Abbott's standard deviation.
 
-    .. math:: \text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}
-              \quad\text{(rectifiers)}, \qquad
-              e^{1/(2\,\text{fan})} / \sqrt{\text{fan}} \quad\text{(linear)}
+    .. math:: &\text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}
+              \quad\text{(rectifiers)}, \\
+              &e^{1/(2\,\text{fan})} / \sqrt{\text{fan}} \quad\text{(linear)}
 
     Args:
         fan: products summed into one output; at least 3 before a rectifier, whose fit has its pole at 2.4.

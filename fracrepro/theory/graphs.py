@@ -112,8 +112,9 @@ def wide_gradients(
 ) -> np.ndarray:
     r"""Return the Gram matrices of the gradient in infinitely wide networks, at the depths 0 … L.
 
-    .. math:: B_{k-1} = C A^\top \bigl(B_k \circ E\,\varphi'(h) \varphi'(h)^\top\bigr) A,
-        \qquad h \sim N(0, C A G_{k-1} A^\top), \qquad B_L = I,
+    .. math:: B_{k-1} &= C A^\top \bigl(B_k \circ E\,\varphi'(h) \varphi'(h)^\top\bigr) A,
+        \qquad B_L = I, \\
+        h &\sim N(0, C A G_{k-1} A^\top),
 
     with ∘ the product entry by entry: a gradient that enters with independent coordinates, and weights that
     count as drawn anew on the way back, as is usual in this limit.

@@ -95,9 +95,9 @@ def random_walk_normal_(
 ) -> Tensor:
     r"""Fill `tensor` with normal draws on the scale of Sussillo and Abbott's random walk initialization.
 
-    .. math:: \sigma = \text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}
-              \quad\text{(rectifiers)}, \qquad
-              \sigma = e^{1/(2\,\text{fan})} / \sqrt{\text{fan}} \quad\text{(linear)}
+    .. math:: \sigma &= \text{gain} \cdot e^{1.2/(\text{fan} - 2.4)} / \sqrt{\text{fan}}
+              \quad\text{(rectifiers)}, \\
+              \sigma &= e^{1/(2\,\text{fan})} / \sqrt{\text{fan}} \quad\text{(linear)}
 
     The first is their numerical fit of the scale that keeps the mean of the log-norm.
 

@@ -18,9 +18,9 @@ __all__ = ["hadamard_identity_"]
 def hadamard_identity_(tensor: Tensor, *, constant: Constant = "code") -> Tensor:
     r"""Fill `tensor` with ZerO's matrix: a part of the identity, or of a Hadamard matrix where it is tall.
 
-    .. math:: W_{ij} = 1_{i = j} \;\; (n_\text{out} \le n_\text{in}), \qquad
-              W = 2^{-q/2} \, H_{2^q}[{:}n_\text{out}, {:}n_\text{in}], \;\;
-              q = \lceil \log_2 n_\text{out} \rceil \;\; (n_\text{out} > n_\text{in})
+    .. math:: W_{ij} &= 1_{i = j} \quad (n_\text{out} \le n_\text{in}), \\
+              W &= 2^{-q/2} \, H_{2^q}[{:}n_\text{out}, {:}n_\text{in}], \quad
+              q = \lceil \log_2 n_\text{out} \rceil \quad (n_\text{out} > n_\text{in})
 
     with H Sylvester's Hadamard matrix.
     Where n_out is a power of two W has orthonormal columns; else it is no isometry, but has full rank.

@@ -82,8 +82,8 @@ def residual(
 ) -> nn.Sequential:
     r"""Return residual blocks one behind the other, without a layer before or behind them.
 
-    .. math:: x \mapsto \text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)), \qquad
-              x \mapsto \phi(\text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)))
+    .. math:: x &\mapsto \text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)), \\
+              x &\mapsto \phi(\text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)))
 
     The first is ``kind="pre"``, the second ``kind="post"``.
     Blocks are called ``block0, block1, …`` and keep the contract of :mod:`fracrepro.nn.blocks`; the layers of
