@@ -43,7 +43,7 @@ FULL = "No space left on device"
         ("training, two workers", 250_000, (1, 2)),
         ("sweep, trainings", 90_000, (1, 2)),
         ("notebooks, two workers", 90_000, (1, 2)),
-        ("sweep, points", 90_000, (1, 2)),
+        ("sweep, points", 70_000, (1, 2)),
         ("build, book", 1_500_000, (2,)),
     ],
 )
