@@ -132,7 +132,10 @@ def record(chains: list[dict[str, Any]], rows: Mapping[str, Mapping[str, int]]) 
         "kill_points": len(strikes),
         "strikes": dict(sorted(kinds.items())),
         "moments": dict(Counter(strike["moment"] for strike in strikes)),
-        "counts": {name: {key: found.get(key, 0) for key in columns.COLUMNS} for name, found in rows.items()},
+        "counts": {
+            name: {head: found.get(key, 0) for key, head in columns.COLUMNS.items()}
+            for name, found in rows.items()
+        },
         "bad": [strike | {"chain": c["index"]} for c in chains for strike in c["strikes"] if strike["notes"]],
     }
 

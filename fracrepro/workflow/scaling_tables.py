@@ -38,7 +38,7 @@ def overhead(record: Mapping[str, Any]) -> str:
         ratio = number(last["seconds"] / first["seconds"], ".2f")
         grown = f"{number(last['tasks'] / first['tasks'], '.0f')} times as many tasks"
         changes.append(f"{grown} take {ratio} times as long each in {_BACKENDS[name]}")
-    return _table(head, rows) + f"\nGrowth: {'; '.join(changes)}.\n"
+    return markdown(head, rows) + f"\nGrowth: {'; '.join(changes)}.\n"
 
 
 def chunks(record: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def chunks(record: Mapping[str, Any]) -> str:
     for name, words in _BACKENDS.items():
         cost = scaling.per_worker(scaling.last_of(record, name))
         rows.append([words, _micro(cost), *(number(scaling.chunk(each, cost), "d") for each in LENGTHS)])
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def kinds(record: Mapping[str, Any]) -> str:
@@ -69,7 +69,7 @@ def kinds(record: Mapping[str, Any]) -> str:
     verdict += "".join(
         f"; {word} by {_listed(names)}" for word, names in (("reached", reached), ("missed", missed)) if names
     )
-    return _table(head, rows) + f"\n{verdict}.\n"
+    return markdown(head, rows) + f"\n{verdict}.\n"
 
 
 def drivers(record: Mapping[str, Any]) -> str:
@@ -84,7 +84,7 @@ def drivers(record: Mapping[str, Any]) -> str:
         busy = scaling.throughput(FLEET, seconds, cost["cluster"]) / ideal
         joined = max(1, math.ceil((FLEET - 1) * cost["cluster"] / seconds))
         rows.append([_seconds(seconds), *limits, number(busy, ".0%"), number(joined, "d")])
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def costs(project: Project) -> str:
@@ -98,7 +98,7 @@ def costs(project: Project) -> str:
     ]
     rows.append([f"{len(pages)} pages of theory at full scale", "", _hours(sum(pages.values()))])
     rows.append(["**together**", "", f"**{_hours(sum(found.values()))}**"])
-    return _table(("page", "record", "hours of a core"), rows)
+    return markdown(("page", "record", "hours of a core"), rows)
 
 
 def _readers(project: Project) -> dict[str, str]:
@@ -125,7 +125,7 @@ def hundredfold(project: Project, record: Mapping[str, Any]) -> str:
         ["the driver is busy for", duration(busy)],
         ["the driver's memory grows by", f"{number(memory / 2**20, '.0f')} MiB"],
     ]
-    return _table((f"{FACTOR} times the present records", "cost"), rows)
+    return markdown((f"{FACTOR} times the present records", "cost"), rows)
 
 
 def large(record: Mapping[str, Any]) -> str:
@@ -141,7 +141,7 @@ def large(record: Mapping[str, Any]) -> str:
     said = f"{number(record['entries'], '.0e')} entries, {record['rounds']} rounds in turns, one thread"
     said += f"; the largest median is {number(worst, '.2f')}"
     said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n\n"
-    return said + _table(head, rows)
+    return said + markdown(head, rows)
 
 
 def write(project: Project) -> None:
@@ -163,7 +163,8 @@ def write(project: Project) -> None:
         files.write_text(folder / "large.md", f"{scaling.provenance_line(record)}\n{large(record)}")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as Markdown has it."""
     lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
     return "\n".join(lines) + "\n"
 

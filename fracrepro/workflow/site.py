@@ -14,7 +14,7 @@ from pathlib import Path
 from fracrepro import files
 from fracrepro.arguments import shown
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
-from fracrepro.workflow import claims, findings, full_scale, pictures, scaling_tables
+from fracrepro.workflow import attack_table, claims, findings, full_scale, pictures, scaling_tables
 from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.project import Project, read_yaml
 
@@ -129,6 +129,7 @@ def build(project: Project, profile: str) -> None:
         findings.write(project)
         full_scale.write(project)
         scaling_tables.write(project)
+        attack_table.write(project)
         pictures.write(project)
         numerics_table.write(project)
         install_mathjax(project)
