@@ -36,6 +36,7 @@ __all__ = [
     "lock",
     "read_json",
     "read_text",
+    "sweep_folders",
     "temporary_folder",
     "writable_folder",
     "write_json",
@@ -151,6 +152,16 @@ def _sweep_one(path: str) -> None:
         os.close(handle)
 
 
+def sweep_folders(prefix: str, parent: str | os.PathLike[str] | None = None) -> None:
+    """Delete folders of :func:`temporary_folder` that killed processes left.
+
+    Args:
+        prefix: as there.
+        parent: as there.
+    """
+    _sweep(Path(parent or tempfile.gettempdir()), prefix)
+
+
 @contextlib.contextmanager
 def temporary_folder(prefix: str, parent: str | os.PathLike[str] | None = None) -> Iterator[Path]:
     """Make a folder that goes when the block ends; one of this prefix that a killed process left is swept.
@@ -166,7 +177,7 @@ def temporary_folder(prefix: str, parent: str | os.PathLike[str] | None = None) 
         OSError: when it cannot be made.
     """
     place = Path(parent or tempfile.gettempdir())
-    _sweep(place, prefix)
+    sweep_folders(prefix, place)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
         handle = -1

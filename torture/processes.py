@@ -121,9 +121,11 @@ class Running:
         deadline = time.monotonic() + limit
         while (family := self.family()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        words = {pid: line.replace(b"\0", b" ").decode(errors="replace") for pid, line in family.items()}
+        found = [f"{said[:120]} ({_does(pid)})" for pid, said in words.items()]
         for pid in family:
             send(pid, signal.SIGKILL)
-        return [line.replace(b"\0", b" ").decode(errors="replace")[:120] for line in family.values()]
+        return found
 
     def end(self) -> None:
         """Kill whatever is left of it."""
@@ -146,6 +148,17 @@ def send(pid: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _does(pid: int) -> str:
+    """The state of a process, and what it waits for in the system."""
+    found = []
+    for name in ("stat", "wchan"):
+        try:
+            found.append(Path(f"/proc/{pid}/{name}").read_text().rpartition(") ")[2].split()[0])
+        except (OSError, IndexError):
+            found.append("?")
+    return ", ".join(found)
 
 
 def _heed_interrupts() -> None:

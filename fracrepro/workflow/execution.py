@@ -23,7 +23,7 @@ from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run,
 
 START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
-
+FOLDERS = "fracrepro-page-"  # how the temporary folder of a notebook that runs is called
 
 _alone = threading.Lock()  # folder and environment of a kernel are those of the process that starts it
 
@@ -69,7 +69,7 @@ def execute(task: Task) -> Outcome:
         )
     digests = sources.source_digests()  # before the kernel: what is edited meanwhile makes the page stale
     started, clock = datetime.now(UTC), time.perf_counter()
-    with _alone, temporary_folder("fracrepro-page-") as folder:
+    with _alone, temporary_folder(FOLDERS) as folder:
         root = _root(task, folder)
         with variables(_kernel_environment(task, root)):
             error = _run_papermill(task, folder, root)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# Where an exception comes up through their C++ while they are imported, the whole process aborts.
+LOADING = ("torch", "scipy", "pandas", "matplotlib")
+AGAIN = 0.05  # seconds until a signal that fell into such an import comes once more
+
 _came: list[int] = []  # the signals that `_note` has seen
+_waiting: list[threading.Timer] = []  # those that come once more
 
 
 @contextmanager
@@ -80,6 +87,9 @@ def _noting(defaults: dict[signal.Signals, object]) -> Iterator[None]:
             signal.signal(number, handler)
         if before:
             _came.clear()
+            for timer in _waiting:
+                timer.cancel()
+            _waiting.clear()
 
 
 def _ignore() -> None:
@@ -89,4 +99,14 @@ def _ignore() -> None:
 
 def _note(number: int, _: object) -> None:
     _came.append(number)
-    raise KeyboardInterrupt
+    if not any(_is_loading(name) for name in LOADING):
+        raise KeyboardInterrupt
+    timer = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+    _waiting.append(timer)
+
+
+def _is_loading(name: str) -> bool:
+    """Whether the import of a package has begun and not ended; Python notes it for its own locks."""
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))

@@ -15,7 +15,7 @@ from fracrepro.errors import ArgumentError, FracreproError
 from fracrepro.workflow import parameters, provenance, seals, sources
 from fracrepro.workflow.engine import Engine, Result
 from fracrepro.workflow.engine import Task as Work
-from fracrepro.workflow.execution import Outcome, Task, execute
+from fracrepro.workflow.execution import FOLDERS, Outcome, Task, execute
 from fracrepro.workflow.project import Project
 
 DEFAULT_PROFILE = "book"
@@ -200,6 +200,7 @@ def execute_all(
     Raises:
         Exception: what no notebook may raise, after all have ended; and as `Engine.run`.
     """
+    files.sweep_folders(FOLDERS)  # also where nothing is to be done
     names = labels or [item.name for item in runs]
     tasks = [_work(project, item, name) for item, name in zip(runs, names, strict=True)]
     items = {id(task): item for task, item in zip(tasks, runs, strict=True)}

@@ -184,9 +184,9 @@ def _serve(line: Connection) -> None:
     while True:
         try:
             reply = call_packed(line.recv_bytes())
-        except EOFError:
+            line.send_bytes(_packed(reply))
+        except (EOFError, ConnectionError):  # the caller has ended
             return
-        line.send_bytes(_packed(reply))
 
 
 def _packed(reply: Reply) -> bytes:

@@ -5,6 +5,7 @@ happened, and the next call ends with the files of an unbroken run, bit for bit 
 `torture` strikes at random. What takes more than a few seconds is marked `long`, and `make torture` runs it.
 """
 
+import importlib
 import os
 import signal
 import subprocess
@@ -104,6 +105,32 @@ def test_a_signal_that_falls_into_another_error_is_not_lost(monkeypatch):
         signal.signal(signal.SIGTERM, before)
     with interruptions.heeded() as check:
         check()  # the next one begins anew
+
+
+@pytest.mark.parametrize("spared", [True, False])
+def test_a_signal_waits_until_a_compiled_library_is_imported(tmp_path, monkeypatch, spared):
+    """In the middle of its import it could abort the process; the control is a library that is not spared."""
+    name = f"compiled_{spared}".lower()
+    lines = ("import signal", "signal.raise_signal(signal.SIGTERM)", "whole = True")
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(interruptions, "LOADING", (name,) if spared else ())
+    imported = []
+
+    def work():
+        imported.append(importlib.import_module(name).whole)
+        time.sleep(30)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with interruptions.ending() as came:
+            with pytest.raises(KeyboardInterrupt):
+                work()
+            assert came() == signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert imported == [True] * spared
+    assert interruptions._waiting == []
 
 
 def test_sigterm_waits_while_workers_start_or_end():

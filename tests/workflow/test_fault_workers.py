@@ -16,6 +16,7 @@ import pytest
 from fracrepro import files
 from fracrepro.workflow import notebooks, pool
 from fracrepro.workflow.cli import main
+from fracrepro.workflow.execution import FOLDERS
 from torture import kills, targets
 from torture.processes import Running
 
@@ -169,5 +170,19 @@ def test_the_key_of_a_kernel_lies_in_a_folder_that_the_next_run_sweeps(project):
     [outcome] = notebooks.run(project, ["01_good"], profile="quick", jobs=1)
     assert outcome.error == ""
     file = Path(outcome.record["values"]["file"])
-    assert file.parent.name.startswith("fracrepro-page-")
+    assert file.parent.name.startswith(FOLDERS)
     assert not file.exists()
+    stray = file.parent.with_name(f"{FOLDERS}abcd1234")  # its kernel made it again after it was swept
+    stray.mkdir()
+    assert notebooks.run(project, ["01_good"], profile="quick", jobs=1) == []  # nothing is left to do
+    assert not stray.exists()
+
+
+def test_a_worker_whose_caller_is_gone_ends_without_a_word():
+    """A killed caller resets the line where it had something to read; else the line is at its end."""
+    line = "class Line:\n def recv_bytes(self): raise {}\n"
+    script = f"from fracrepro.workflow.pool import _serve\n{line}_serve(Line())"
+    for error, ends in (("ConnectionResetError(104, 'x')", 0), ("EOFError", 0), ("ValueError", 1)):
+        command = [sys.executable, "-c", script.format(error)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (result.returncode, bool(result.stderr)) == (ends, bool(ends))
