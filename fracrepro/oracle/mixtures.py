@@ -94,14 +94,14 @@ def _beta_mixture(x: mpf, width: int, activation: Any, upper: bool) -> mpf:
     return 1 - value if upper else value
 
 
-_Law = namedtuple("_Law", "radius logs probability")
+Law = namedtuple("Law", "radius logs probability")
 
 
-def weight_law(weights: str) -> _Law:
+def weight_law(weights: str) -> Law:
     """Moment of the norm not drawn, mean (two parts) and variance of its log, and the mixture that R² is."""
     laws = {
-        "gaussian": _Law(lambda _s, _width: mpf(1), lambda _b: (mpf(0),) * 3, _gamma_mixture),
-        "orthogonal": _Law(chi_moment, lambda b: (mp.log(2), mp.digamma(b), mp.psi(1, b)), _beta_mixture),
+        "gaussian": Law(lambda _s, _width: mpf(1), lambda _b: (mpf(0),) * 3, _gamma_mixture),
+        "orthogonal": Law(chi_moment, lambda b: (mp.log(2), mp.digamma(b), mp.psi(1, b)), _beta_mixture),
     }
     return laws[choice("weights", weights, tuple(laws))]
 
