@@ -140,10 +140,10 @@ def name_module(app: Sphinx | None, what: str, name: str, obj: Any, options: Any
     >>> lines = ["One layer.", ""]
     >>> name_module(None, "module", "fracrepro.theory.layer", None, None, lines)
     >>> lines[0]
-    '.. rubric:: ``fracrepro.theory.layer``'
+    '.. rubric:: fracrepro.theory.layer'
     """
     if what == "module":
-        lines[:0] = [f".. rubric:: ``{name}``", ""]
+        lines[:0] = [f".. rubric:: {name}", ""]
 
 
 def lift_comments(app: Sphinx | None, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
