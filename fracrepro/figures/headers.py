@@ -1,4 +1,4 @@
-"""The HTML of a table: one row of headers, which say what they head; words to the left, numbers to the right."""
+"""The HTML of a table: one row of headers, words to the left, numbers to the right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Table(Styler):
 
 
 def headed(html: str) -> str:
-    """Return a table with the names of its rows above them, in place of empty cells, and no row for them alone.
+    """Return a table in which the names of the rows stand beside those of the columns, not below them.
 
     Headers say whether they head a row or a column, and do not break around an equals sign.
 

@@ -53,7 +53,8 @@ def table(
     for axis, labels in enumerate((frame.index, frame.columns)):
         for level, name in enumerate(labels.names):
             styler = styler.format_index(_NAMED.get(name, number), axis=axis, level=level)
-    if frame.columns.nlevels == 1 and not is_numeric_dtype(frame.columns):  # "epoch" above "epoch 1", "epoch 2"
+    if frame.columns.nlevels == 1 and not is_numeric_dtype(frame.columns):
+        # Labels of words, "epoch 1" and "epoch 2", need no "epoch" above the names of rows.
         styler = styler.hide(axis="columns", names=True)
     return styler if index else styler.hide(axis="index")
 
