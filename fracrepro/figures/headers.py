@@ -17,6 +17,7 @@ _CELL = re.compile(r"<t[hd].*?</t[hd]>", re.DOTALL)
 _NAME = re.compile(r'<th class="index_name.*?</th>', re.DOTALL)
 _HEADING = re.compile(r'<th (class="(col_heading|row_heading|index_name)[^>]*)>(?!&nbsp;)')
 _VALUE = re.compile(r'<td class="data row\d+ (col\d+)[^>]*>(.*?)</td>', re.DOTALL)
+_POWER = re.compile(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _COLUMN = re.compile(r'class="((?:data row|col_heading level)\d+ (col\d+))"(?! colspan)')
 
 
@@ -26,7 +27,10 @@ class Table(Styler):
     def to_html(self, *arguments: Any, **options: Any) -> Any:
         """Return what pandas makes, tidied; text written to a file stays as it is."""
         html = super().to_html(*arguments, **options)
-        return sided(headed(html)) if isinstance(html, str) else html
+        if not isinstance(html, str):
+            return html
+        # The raised digits are small in every font, and a table's letters are small already.
+        return _POWER.sub(r'<span class="power">\g<0></span>', sided(headed(html)))
 
 
 def headed(html: str) -> str:

@@ -37,7 +37,7 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": "medium",
-            "figure.constrained_layout.hspace": 0.1,  # a title stands clear of the ticks above it
+            "figure.constrained_layout.hspace": 0.07,  # a title stands clear of the ticks above it
             "figure.labelsize": mpl.rcParams["axes.labelsize"],
             "legend.frameon": False,
             "lines.linewidth": 1.8,
@@ -186,7 +186,7 @@ def legend_below(*panels: Axes, columns: int = 4, **style: Any) -> Legend:
 
     Args:
         panels: those whose labelled curves the legend explains; what several share has one entry.
-        columns: at most so many entries in a row.
+        columns: at most so many entries in a row, and no more than the figure is wide.
         style: anything else that ``Figure.legend`` takes.
     """
     handles: dict[str, Any] = {}
@@ -195,5 +195,12 @@ def legend_below(*panels: Axes, columns: int = 4, **style: Any) -> Legend:
             handles.setdefault(label, handle)
     figure = panels[0].get_figure(root=True)
     assert figure is not None  # an axes that has been drawn on
-    place, count = "outside lower center", min(columns, max(len(handles), 1))
-    return figure.legend(list(handles.values()), list(handles), loc=place, ncols=count, **style)
+    count, rows = max(len(handles), 1), 1
+    while True:
+        across = min(columns, math.ceil(count / rows))
+        made = list(handles.values()), list(handles)
+        legend = figure.legend(*made, loc="outside lower center", ncols=across, **style)
+        if across == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return legend
+        legend.remove()  # it would widen the picture, whose letters then shrink on the page
+        rows += 1
