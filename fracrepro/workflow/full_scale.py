@@ -84,8 +84,8 @@ def _size(parameters: dict[str, Any]) -> str:
     """How much was drawn, or every whole number of a page that draws no networks, in words."""
     sizes = {name: value for name, value in parameters.items() if type(value) is int and name != "seed"}
     if "networks" in sizes:
-        return f"{sizes['networks']:,} networks"
-    return ", ".join(f"{name} {value:,}" for name, value in sizes.items()) or "–"
+        return f"{sizes['networks']:,}\u00a0networks"
+    return ", ".join(f"{name}\u00a0{value:,}" for name, value in sizes.items()) or "–"
 
 
 def write(project: Project) -> None:

@@ -89,13 +89,27 @@ def drivers(record: Mapping[str, Any]) -> str:
 
 
 def costs(project: Project) -> str:
-    """Return what each record cost, in hours of a core, the most expensive first."""
-    found = scaling.core_seconds(project)
+    """Return what each record cost, in hours of a core, the most expensive first, with its page."""
+    found, reader = scaling.core_seconds(project), _readers(project)
     pages = {name: cost for name, cost in found.items() if name[:2].isdigit()}
-    rows = [[f"`{name}`", _hours(cost)] for name, cost in _descending(found) if name not in pages]
-    rows.append([f"{len(pages)} pages of theory at full scale", _hours(sum(pages.values()))])
-    rows.append(["**together**", f"**{_hours(sum(found.values()))}**"])
-    return _table(("record", "hours of a core"), rows)
+    rows = [
+        [f"{{doc}}`executed/{reader[name]}`" if name in reader else "", f"`{name}`", _hours(cost)]
+        for name, cost in _descending(found)
+        if name not in pages
+    ]
+    rows.append([f"{len(pages)} pages of theory at full scale", "", _hours(sum(pages.values()))])
+    rows.append(["**together**", "", f"**{_hours(sum(found.values()))}**"])
+    return _table(("page", "record", "hours of a core"), rows)
+
+
+def _readers(project: Project) -> dict[str, str]:
+    """The page of each record: the first one that reads it."""
+    found: dict[str, str] = {}
+    for name in project.notebook_names():
+        metadata = files.read_json(project.notebook_path(name))["metadata"]
+        for record in metadata.get("fracrepro", {}).get("recorded", []):
+            found.setdefault(record, name)
+    return found
 
 
 def hundredfold(project: Project, record: Mapping[str, Any]) -> str:

@@ -70,6 +70,7 @@ INTERNAL = {
     "fracrepro.workflow.packages": "behind the command line",
     "fracrepro.workflow.pages": "the form of a page in the book",
     "fracrepro.workflow.parameters": "behind `fracrepro run`",
+    "fracrepro.workflow.values_line": "the form of a page in the book",
     "fracrepro.workflow.questions": "the commands, which have a page of their own",
     "fracrepro.workflow.reference": "behind `fracrepro build`",
     "fracrepro.workflow.seals": "how records and pages show an edit",

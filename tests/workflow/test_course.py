@@ -124,7 +124,7 @@ def test_each_page_has_its_time_and_its_seconds(build):
     assert warnings == ""
     assert "those of this build, at the profile quick." in soup.get_text()
     assert table(soup)[1:] == [
-        ["page 01, “One”", "15 minutes", "2 exercises", "1 s"],
+        ["page 01, “One”", "15 min", "2 exercises", "1 s"],
         ["page 02, “Two”", "", "1 exercise", "3 s"],
     ]
     assert [link["href"] for link in soup.select("table a")] == [
