@@ -88,7 +88,7 @@ class ExerciseTable(_OfExercises):
         kind = _KINDS.get(type(entry.answer), "on paper")
         return [
             [self.link(entry.page, entry.label, box.title)],
-            [nodes.Text(f"level\u00a0{entry.level}")],
+            [nodes.Text(str(entry.level))],
             self.text(entry.goal[:1].upper() + entry.goal[1:]),
             [nodes.Text(kind)],
             [self.link(entry.page, "", entry.page[:2])],

@@ -73,6 +73,7 @@ INTERNAL = {
     "fracrepro.workflow.values_line": "the form of a page in the book",
     "fracrepro.workflow.questions": "the commands, which have a page of their own",
     "fracrepro.workflow.reference": "behind `fracrepro build`",
+    "fracrepro.workflow.entries": "behind `fracrepro build`",
     "fracrepro.workflow.seals": "how records and pages show an edit",
     "fracrepro.workflow.site": "behind `fracrepro build`",
     "fracrepro.workflow.sources": "behind `fracrepro run`",
