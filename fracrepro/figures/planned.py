@@ -68,7 +68,7 @@ def verdict_map(
         rows: the column, or columns, that tell the rows of boxes apart, in their order of appearance.
         columns: the same for the columns of boxes.
         names: what to call a value of these; others are written by :func:`.numbers.number`.
-        form: of the differences, as :func:`.numbers.number` takes it; "" to leave them out.
+        form: of the differences, as :func:`.numbers.number` takes it; ``""`` to leave them out.
 
     Raises:
         ArgumentError: for a missing column, for two verdicts at one place, and for words that are no verdict.
