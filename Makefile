@@ -20,7 +20,7 @@ lint: $(READY)
 
 # Kills at random moments and damaged inputs; ten minutes of two idle cores, and goes on where it was stopped.
 torture: $(READY)
-	$(BIN)/pytest -q -m long tests/workflow/test_faults.py
+	$(BIN)/pytest -q -m long tests/workflow
 	$(BIN)/python -m torture --kills 200 --damaged 2000 --record recorded/torture.json
 
 # The environment is made anew only when what it is made from changes.

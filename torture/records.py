@@ -141,9 +141,9 @@ def _planned_before(folder: Path) -> Any:
 def _planned_truth(content: bytes) -> Any:
     plan, started = json.loads(content)["plan"], json.loads(content)["started"]
     said = (
-        f"The experiment `digits` was planned first: `{plan['file']}` (sha256 {plan['sha256'][:12]}) was "
-        f"committed as {plan['commit'][:10]} on {_day(plan['committed'])}, "
-        f"and its earliest training began on {_day(started)}."
+        f"The experiment `digits` was planned first: its plan was committed on {_day(plan['committed'])}, "
+        f"and its earliest training began on {_day(started)} "
+        f"(`{plan['file']}`, sha256 {plan['sha256'][:12]}, commit {plan['commit'][:10]})."
     )
     fields = plan["fields"]
     fields = {"looks": [len(fields["seeds"]["main"])], "rate_choice": "", "settings": {}} | fields

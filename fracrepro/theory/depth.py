@@ -111,7 +111,7 @@ class LogNormLaw:
 
     Source:
         The abstract names the normal limit; the exact law is derived on page 05, thm-clt, and its evaluation
-        on page numerics.
+        on page :doc:`How the numbers are computed </book/numerics>`.
 
     >>> import fracrepro as fr
     >>> law = fr.LogNormLaw(1, 2, fr.Linear(), 1.0)   # R² is exponential with mean 2

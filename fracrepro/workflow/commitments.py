@@ -115,7 +115,7 @@ def check_same(there: Any, here: Committed | None, where: str) -> None:
 
 
 def trouble(project: Project, name: str) -> str:
-    """Say what is wrong between a plan and its record; "" for nothing, and where there is no record.
+    """Say what is wrong between a plan and its record; empty for nothing, and where there is no record.
 
     The stored facts are compared with the file, and with the history where there is one.
 
@@ -151,9 +151,9 @@ def sentence(folder: Path, name: str) -> str:
     if plan is None:
         return f"No plan was written before the experiment `{name}` ran."
     return (
-        f"The experiment `{name}` was planned first: `{plan['file']}` (sha256 {plan['sha256'][:12]}) was "
-        f"committed as {plan['commit'][:10]} on {_day(plan['committed'])}, "
-        f"and its earliest training began on {_day(facts['started'])}."
+        f"The experiment `{name}` was planned first: its plan was committed on {_day(plan['committed'])}, "
+        f"and its earliest training began on {_day(facts['started'])} "
+        f"(`{plan['file']}`, sha256 {plan['sha256'][:12]}, commit {plan['commit'][:10]})."
     )
 
 

@@ -55,7 +55,10 @@ _CLOSED = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A symbol or a word of the book; `name` is TeX for a symbol, and pages are named by their numbers."""
+    """A symbol or a word of the book; `name` is TeX for a symbol.
+
+    Executed pages are named by their numbers, ``"03"``, and others by their names, ``"scaling"``.
+    """
 
     kind: str
     name: str
@@ -86,10 +89,15 @@ class Entry:
         return " ".join(re.sub("[_^]", " ", text).split())
 
     def holds_on(self, docname: str) -> bool:
-        """Whether it has this meaning on a page; only executed pages have numbers."""
-        name = docname.removeprefix(_EXECUTED)
-        number = name[:2] if name != docname else ""
-        return number not in self.excepted and (not self.only or number in self.only)
+        """Whether it has this meaning on a page.
+
+        >>> entry = Entry("symbols", "k", "", excepted=("12", "scaling"))
+        >>> [entry.holds_on(f"book/{name}") for name in ("executed/12_joint", "scaling", "numerics")]
+        [False, False, True]
+        """
+        name = docname.rpartition("/")[2]
+        page = name[:2] if docname.startswith(_EXECUTED) else name
+        return page not in self.excepted and (not self.only or page in self.only)
 
     def finds(self) -> re.Pattern[str]:
         """What finds a word in running text, also across the end of a line."""
@@ -159,6 +167,8 @@ class GlossaryTable(SphinxDirective):
             raise self.error(f"glossary-table: {kind!r} is none of {', '.join(KINDS)}")
         self.env.note_dependency(str(Path(self.env.srcdir) / f"{PAGE}.yml"))
         chosen = [entry for entry in entries(self.env) if entry.kind == kind]
+        if kind == "words":
+            chosen.sort(key=lambda entry: entry.name.casefold())
         rows = [self.row(entry) for entry in chosen]
         head = (kind[:-1], "meaning", "in code", "more")
         return [table(head, rows, ids=[entry.anchor for entry in chosen], classes=["glossary", "cards"])]
@@ -168,7 +178,7 @@ class GlossaryTable(SphinxDirective):
         name = nodes.math(entry.name, entry.name) if entry.kind == "symbols" else nodes.Text(entry.name)
         means = entry.means
         if entry.only:
-            numbers = ", ".join(entry.only)
+            numbers = ", ".join(page.lstrip("0") for page in entry.only)
             means += f" On page{'s' if len(entry.only) > 1 else ''} {numbers}."
         return [
             [nodes.strong("", "", name)] if entry.kind == "words" else [name],

@@ -29,7 +29,7 @@ from sphinx.util import logging
 from fracrepro._version import __version__
 from fracrepro.errors import ArgumentError
 from fracrepro.figures import numbers
-from fracrepro.workflow import figure_files, ledger, parameters
+from fracrepro.workflow import figure_files, ledger, parameters, values_line
 from fracrepro.workflow.interactive import directive
 from fracrepro.workflow.pictures import DARK, LIGHT
 from fracrepro.workflow.project import Project
@@ -263,6 +263,7 @@ def add_provenance(app: Sphinx, doctree: nodes.document) -> None:
     box += nodes.paragraph("", _RERUN)
     box += nodes.literal_block(command, command, language="bash")
     values = record["parameters"]
+    values_line.add(doctree, values, box)
     rows = [
         [[nodes.literal(name, name)], *map(_text, (shown_value(values[name]), entry.help, allowed(entry)))]
         for name, entry in contract.items()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
+from torture import kills, targets
 
 
 def code(source, *tags):
@@ -131,3 +132,16 @@ def make_cluster(tmp_path):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A folder with what the attacks need."""
+    targets.prepare(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory):
+    """Unbroken runs, made when first asked for."""
+    return kills.References(tmp_path_factory.mktemp("references"))

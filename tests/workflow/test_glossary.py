@@ -104,6 +104,16 @@ def test_every_entry_has_an_anchor_that_its_links_lead_to(built):
     assert not glossary.select("a.term"), "the glossary does not lead to itself"
 
 
+def test_words_stand_in_alphabetical_order_and_pages_without_zeros(built):
+    _, _, glossary = built()
+    symbols, words = (
+        [[cell.get_text().strip() for cell in row.select("td")] for row in table.select("tbody tr")]
+        for table in glossary.select("table")
+    )
+    assert [row[0] for row in words] == ["layer", "tail", "tail index"]
+    assert symbols[2][1].endswith("On page 2.")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -38,7 +38,7 @@ def both_active(cosine: ArrayLike, bias: float) -> np.ndarray:
 
     Args:
         cosine: c in [-1, 1], of any shape.
-        bias: B.
+        bias: the bias B of every neuron.
 
     Raises:
         ArgumentError: outside this range.
@@ -66,7 +66,7 @@ def limit_kernel(inputs: ArrayLike, bias: float) -> np.ndarray:
 
     Args:
         inputs: rows of norm 1.
-        bias: B.
+        bias: the bias B of every neuron.
 
     Raises:
         ArgumentError: for rows of another norm.
@@ -120,8 +120,8 @@ def train(
     Args:
         inputs: rows of norm 1.
         targets: one number for each row.
-        bias: B.
-        neurons: m.
+        bias: the bias B of every neuron.
+        neurons: their number m.
         steps: of gradient descent.
         rng: draws weights and signs.
 

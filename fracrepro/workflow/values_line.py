@@ -1,0 +1,52 @@
+"""The line below a page's overview that says which network "this page" means, made of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docutils import nodes
+
+from fracrepro.figures.numbers import number
+from fracrepro.figures.style import activation_label
+
+__all__ = ["add", "described"]
+
+_LAST = "Time to read:"  # in the paragraph that the line ends
+_SYMBOLS = ("p", "s")
+_SIZES = ("width", "depth", "threshold")
+
+
+def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what to say of the parameters of a page, each with the kind of its text: ``words`` or ``math``.
+
+    Nothing is said of a page with fewer than three of these parameters: its networks have sizes of their own.
+
+    >>> described({"activation": "relu", "width": 64, "depth": 20, "s": 1.0, "networks": 300})
+    [('words', 'ReLU'), ('words', 'width 64'), ('words', 'depth 20'), ('math', 's = 1')]
+    >>> described({"width": 8, "depth": 20, "seed": 1})
+    []
+    """
+    found = []
+    if "activation" in values:
+        found.append(("words", activation_label(values["activation"])))
+    found += [("words", f"{name} {number(values[name], '.4g')}") for name in _SIZES if name in values]
+    found += [("math", f"{name} = {values[name]:.4g}") for name in _SYMBOLS if name in values]
+    return found if len(found) > 2 else []
+
+
+def add(doctree: nodes.document, values: Mapping[str, Any], box: nodes.Element) -> None:
+    """End the paragraph of the reading time with the parameters and a link to the box that has them all."""
+    said = described(values)
+    places = (each for each in doctree.findall(nodes.paragraph) if _LAST in each.astext())
+    place = next(places, None)
+    if not said or place is None:
+        return
+    if not box["ids"]:
+        box["ids"].append("parameters-of-this-page")
+    place += [nodes.Text("\n"), nodes.strong("", "Computed here for:"), nodes.Text(" ")]
+    for count, (kind, text) in enumerate(said):
+        place += nodes.math(text, text) if kind == "math" else nodes.Text(text)
+        place += nodes.Text(", " if count < len(said) - 1 else " (")
+    link = nodes.reference("", "all parameters", internal=True, refid=box["ids"][0])
+    place += [link, nodes.Text(").")]
