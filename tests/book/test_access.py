@@ -33,7 +33,7 @@ MEASURE = """() => {
 }"""
 WIDTH = "() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 TOO_WIDE = """() => [...document.querySelectorAll('article div.math mjx-math')].filter(formula =>
-  formula.getBoundingClientRect().right > formula.closest('div.math').getBoundingClientRect().right + 1).length"""
+  formula.getBoundingClientRect().width > formula.closest('div.math').clientWidth + 1).length"""
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 PAPER = {"width": 610, "height": 860}  # the text of a sheet between A4 and A5
