@@ -124,7 +124,7 @@ def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataF
         last: how many epochs at the end to average.
 
     Returns:
-        One row per figure and other scheme, with the fields of :class:`PairedDifference` as columns.
+        One row per measure and other scheme, with the fields of :class:`PairedDifference` as columns.
         A run whose test loss is not finite counts as lost in every figure.
 
     Raises:
@@ -147,7 +147,7 @@ def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataF
         if other != first
     }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.rename_axis(["figure", "scheme"]) if rows else table
+    return table.rename_axis(["measure", "scheme"]) if rows else table
 
 
 def order_differences(

@@ -71,7 +71,7 @@ def _judge(path: Path, declared: list[claims.Claim]) -> FullScale:
 
 def as_table(records: list[FullScale]) -> str:
     """Return the book's table: what each page was run with, how long it took, what stands."""
-    lines = ["| page | size | seconds | conditions that stand |", "|---|---|---|---|"]
+    lines = ["| page | size | seconds | conditions that stand |", "|---|---|---:|---:|"]
     for entry in records:
         size = _size(entry.record["parameters"])
         stands = f"{entry.standing} of {entry.standing + len(entry.problems)}"

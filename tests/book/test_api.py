@@ -92,6 +92,7 @@ INTERNAL = {
     "fracrepro.workflow.search": "the search of the book",
     "fracrepro.figures.artists": "how the data below a figure are read off it",
     "fracrepro.figures.downloads": "the files below each figure",
+    "fracrepro.figures.headers": "the HTML of `fracrepro.figures.tables.table`",
     "fracrepro.figures.plotted": "the files below each figure",
     "fracrepro.figures.vector": "the files below each figure",
     "fracrepro.workflow.slides": "the slides of the book",

@@ -203,3 +203,11 @@ def test_conditions_in_words(value, condition, expected):
 )
 def test_no_sentence_says_at_most_zero_of_an_error(before, kind, expected):
     assert bounded_zero(before, kind) == expected
+
+
+def test_a_margin_leads_to_another_row(built):
+    row = {**CLAIM, "margin": "as in another row ({badge}`quotient`)"}
+    _, ledger, warnings = built(claims=(row, WEAKER))
+    assert warnings == ""
+    [link] = ledger.select("tr#claim-product a[href$='#claim-quotient']")
+    assert link.get_text() == "Needs a condition"
