@@ -35,6 +35,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from fracrepro.memory import keep_freed_memory
 from fracrepro.nn import data
 from fracrepro.nn.experiments import PROTOCOLS
 from fracrepro.nn.schemes import make
@@ -44,7 +45,6 @@ from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.families import Residual, Spiking
 from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.lanes import split
-from fracrepro.nn.training.memory import keep_freed_memory
 from fracrepro.nn.training.network import build_module
 from fracrepro.nn.training.start import initial_parameters, starting_modules
 

@@ -6,7 +6,17 @@
   const WIDE = `.pst-scrollable-table-container, .cell_output .output, div.math mjx-container, span.math, ${FIGURE}`;
   const SPARE = 4;
 
+  // How many of its letters' sizes a formula is wide; the style makes it fit its place, on paper too.
+  const measure = (formula) => {
+    const width = formula.querySelector("mjx-math")?.getBoundingClientRect().width;
+    if (!width) return;
+    formula.style.setProperty("--full", formula.style.fontSize);
+    formula.style.setProperty("--ems", (width + 2) / parseFloat(getComputedStyle(formula).fontSize));
+    formula.classList.add("measured");
+  };
+
   const mark = () => {
+    document.querySelectorAll(".bd-article div.math mjx-container:not(.measured)").forEach(measure);
     for (const box of document.querySelectorAll(`.bd-article :is(${WIDE})`)) {
       const table = box.querySelector("table");
       box.classList.remove("dense"); // a wide table first gets smaller letters, where they are large enough for it
@@ -34,6 +44,9 @@
   addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(mark));
   document.fonts?.ready.then(mark); // letters that come later are wider
   document.addEventListener("toggle", mark, true); // what was folded has no width before
+  const atEnd = (box) => box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
+  const follow = ({ target }) => target.classList?.toggle("at-end", atEnd(target));
+  document.addEventListener("scroll", follow, true);
   let waiting = 0;
   addEventListener("resize", () => {
     clearTimeout(waiting);

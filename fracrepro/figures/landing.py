@@ -61,11 +61,12 @@ def landing_figure(differences: Mapping[str, Sequence[Difference]], mode: str = 
 
     _, white = INKS[mode]
     with mpl.rc_context(inks(mode)):
-        figure = plt.figure(figsize=(6.4, 4.8))
-        shape = figure.add_gridspec(2, len(differences), height_ratios=(1.4, 1))
-        _draw_laws(figure.add_subplot(shape[0, :]), white)
-        for k, (other, rows) in enumerate(differences.items()):
-            _draw_differences(figure.add_subplot(shape[1, k]), other, rows, white)
+        # Upright and no wider than a phone, on which its letters stay legible.
+        figure = plt.figure(figsize=(4.3, 5.6))
+        shape = figure.add_gridspec(1 + len(differences), 1, height_ratios=(2, *[1] * len(differences)))
+        _draw_laws(figure.add_subplot(shape[0]), white)
+        for k, (other, rows) in enumerate(differences.items(), 1):
+            _draw_differences(figure.add_subplot(shape[k]), other, rows, white)
         plt.close(figure)
     return figure
 
@@ -84,28 +85,30 @@ def _draw_laws(axes: Axes, white: float) -> None:
     import fracrepro as fr
 
     relu = fr.ReLU()
-    # Each with the side of its curve on which its name stands, so that names of near curves stay apart.
+    # Each with the side of its curve and the height at which its name stands, so that names stay apart.
     variances = {
-        "xavier": (1.0 / WIDTH, 1),
-        "kaiming": (2.0 / WIDTH, -1),
-        "fractional": (fr.critical_variance(ORDER, WIDTH, relu), 1),
+        "xavier": (1.0 / WIDTH, 1, 0.8),
+        "kaiming": (2.0 / WIDTH, -1, 0.5),
+        "fractional": (fr.critical_variance(ORDER, WIDTH, relu), 1, 0.8),
     }
-    for name, (variance, side) in variances.items():
+    for name, (variance, side, height) in variances.items():
         law = fr.LogNormLaw(DEPTH, WIDTH, relu, variance)
         middle, spread = law.mean(), math.sqrt(law.var())
         x = np.linspace(middle - 4.5 * spread, middle + 4.5 * spread, _POINTS)
         heights, colour = law.pdf(x) * math.log(10), _colour(name, white)
         axes.plot(x / math.log(10), heights, color=colour)
         axes.fill_between(x / math.log(10), heights, color=colour, alpha=0.15, linewidth=0)
-        place = (middle + 0.7 * side * spread) / math.log(10), 0.8 * heights.max()
+        beside = side * math.sqrt(-2 * math.log(height)) * spread  # of a normal law, which this nearly is
+        place = (middle + beside) / math.log(10), height * heights.max()
         align, label = "left" if side > 0 else "right", f" {scheme_style(name)['label']} "
         axes.text(*place, label, color=colour, ha=align, va="bottom", fontweight="bold")
-    axes.set_title(f"Norm of the output over that of the input, {DEPTH} layers of width {WIDTH}")
+    axes.set_title(f"Norm of the output over that of the input,\n{DEPTH} layers of width {WIDTH}")
     ticks = range(-4, 2)
     axes.set_xticks(ticks, [f"$10^{{{tick}}}$" if tick else "1" for tick in ticks])
     axes.set_yticks([])
     axes.set_ylabel("density")
     axes.set_ylim(bottom=0)
+    axes.set_xlim(right=2.4)  # room for the last name
 
 
 def _draw_differences(axes: Axes, other: str, rows: Sequence[Difference], white: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fracrepro.errors import ArgumentError
 
-__all__ = ["DASH", "RESOLUTION", "error", "number", "prose", "running_text"]
+__all__ = ["DASH", "RESOLUTION", "error", "is_words", "number", "prose", "running_text"]
 
 #: What stands where there is no value.
 DASH = "–"
@@ -88,6 +88,15 @@ def error(value: float) -> str:
     if value == 0:
         return "0 exactly"
     return f"below {number(RESOLUTION, '.0e')}" if abs(value) < RESOLUTION else number(value, ".0e")
+
+
+def is_words(text: str) -> bool:
+    """Whether written text begins with a letter, so that it stands on the left of a column.
+
+    >>> is_words("yes"), is_words("CIFAR-10"), is_words("7 / 8"), is_words(error(1e-16)), is_words(DASH)
+    (True, True, False, False, False)
+    """
+    return text[:1].isalpha() and not text.startswith("below ")
 
 
 def prose(text: str) -> str:

@@ -68,7 +68,7 @@ def verdict_map(
         rows: the column, or columns, that tell the rows of boxes apart, in their order of appearance.
         columns: the same for the columns of boxes.
         names: what to call a value of these; others are written by :func:`.numbers.number`.
-        form: of the differences, as :func:`.numbers.number` takes it; "" to leave them out.
+        form: of the differences, as :func:`.numbers.number` takes it; ``""`` to leave them out.
 
     Raises:
         ArgumentError: for a missing column, for two verdicts at one place, and for words that are no verdict.
@@ -107,6 +107,8 @@ def difference_table(
 ) -> pd.DataFrame:
     """Return the differences of one endpoint with their intervals as text, one row and column a comparison.
 
+    An interval is never broken into two lines.
+
     Args:
         verdicts: as for :func:`verdict_map`.
         rows: the column that tells the rows apart, in their order of appearance.
@@ -123,11 +125,12 @@ def difference_table(
         raise ArgumentError(f"verdicts: several at one {rows} and {columns}: need one")
     numbers = verdicts[["difference", "low", "high"]].to_numpy()
     text = [
-        f"{number(mean, form)} ({number(low, form)} to {number(high, form)})" for mean, low, high in numbers
+        f"{number(mean, form)} ({number(low, form)}\u00a0to\u00a0{number(high, form)})"
+        for mean, low, high in numbers
     ]
     wide = verdicts.assign(text=text).pivot(index=rows, columns=columns, values="text")
     wide = wide.loc[list(dict.fromkeys(verdicts[rows]))]
-    return wide.rename(index=lambda key: (names or {}).get(key, key)).rename_axis(index=None)
+    return wide.rename(index=lambda key: (names or {}).get(key, key)).rename_axis(index=None, columns=None)
 
 
 def settling_table(settled: pd.DataFrame, rows: str | Sequence[str]) -> pd.DataFrame:

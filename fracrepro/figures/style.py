@@ -37,6 +37,8 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.titlesize": "medium",
+            "figure.constrained_layout.hspace": 0.07,  # a title stands clear of the ticks above it
+            "figure.labelsize": mpl.rcParams["axes.labelsize"],
             "legend.frameon": False,
             "lines.linewidth": 1.8,
         }
@@ -179,17 +181,26 @@ def whole_numbers(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
-def legend_below(axes: Axes, *, columns: int = 4, **style: Any) -> Legend:
-    """Put the legend of one panel below the whole figure, where it hides no data.
+def legend_below(*panels: Axes, columns: int = 4, **style: Any) -> Legend:
+    """Put the legend of one or more panels below the whole figure, where it hides no data.
 
     Args:
-        axes: the panel whose labelled curves the legend explains.
-        columns: at most so many entries in a row.
+        panels: those whose labelled curves the legend explains; what several share has one entry.
+        columns: at most so many entries in a row, and no more than the figure is wide.
         style: anything else that ``Figure.legend`` takes.
     """
-    handles, labels = axes.get_legend_handles_labels()
-    figure = axes.get_figure(root=True)
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure = panels[0].get_figure(root=True)
     assert figure is not None  # an axes that has been drawn on
-    return figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(columns, max(len(labels), 1)), **style
-    )
+    count, rows = max(len(handles), 1), 1
+    while True:
+        across = min(columns, math.ceil(count / rows))
+        made = list(handles.values()), list(handles)
+        legend = figure.legend(*made, loc="outside lower center", ncols=across, **style)
+        if across == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return legend
+        legend.remove()  # it would widen the picture, whose letters then shrink on the page
+        rows += 1

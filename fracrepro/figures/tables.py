@@ -27,6 +27,7 @@ def table(
     """Return `frame` as an HTML table in the theme's colours; a missing value shows as a dash.
 
     Every number, in labels too, is written by :func:`fracrepro.figures.numbers.number`.
+    Columns of words stand on the left; what columns of words are called in common is not shown.
     What stands in a column or an index named ``scheme`` or ``activation`` gets the name that figures give it.
 
     Args:
@@ -38,18 +39,23 @@ def table(
     Raises:
         ArgumentError: for a format that holds no value, or one that `number` does not know.
     """
-    from pandas.io.formats.style import Styler
+    from pandas.api.types import is_numeric_dtype
+
+    from fracrepro.figures.headers import Table
 
     # An id made of the content, not of chance: the same numbers give the same bytes.
     digest = hashlib.sha256(frame.to_csv().encode()).hexdigest()[:8]
     # The theme knows how to colour this class.
-    styler = Styler(frame, uuid=digest, cell_ids=False).set_table_attributes('class="dataframe"')
+    styler: Styler = Table(frame, uuid=digest, cell_ids=False).set_table_attributes('class="dataframe"')
     named = dict.fromkeys(frame.columns, formats) if isinstance(formats, str) else formats or {}
     writers = {name: _NAMED.get(name) or _writer(named.get(name) or "{}") for name in frame.columns}
     styler = styler.format(writers, na_rep=DASH)
     for axis, labels in enumerate((frame.index, frame.columns)):
         for level, name in enumerate(labels.names):
             styler = styler.format_index(_NAMED.get(name, number), axis=axis, level=level)
+    if frame.columns.nlevels == 1 and not is_numeric_dtype(frame.columns):
+        # Labels of words, "epoch 1" and "epoch 2", need no "epoch" above the names of rows.
+        styler = styler.hide(axis="columns", names=True)
     return styler if index else styler.hide(axis="index")
 
 
@@ -111,8 +117,8 @@ def order_table(differences: pd.DataFrame, axis: str) -> Styler:
         "high": differences["high"],
         "started": [f"{one} / {other}" for one, other in counts],
     }
-    numbers = ("accuracy at order 2", "difference", "low", "high")
-    return table(pd.DataFrame(columns).set_index([axis, "slope", "order"]), dict.fromkeys(numbers, "{:.2f}"))
+    formats = {"accuracy at order 2": "{:.2f}"} | dict.fromkeys(("difference", "low", "high"), "{:+.2f}")
+    return table(pd.DataFrame(columns).set_index([axis, "slope", "order"]), formats)
 
 
 TAILS = {

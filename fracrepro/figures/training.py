@@ -124,7 +124,7 @@ def difference_curves(records: Mapping[str, pd.DataFrame], first: str, second: s
             curves = factor * epoch_differences(results, figure, first, second)
             found, epochs = curve_difference(curves), curves.columns
             outside = np.flatnonzero((found.low > 0) | (found.high < 0))
-            axes.plot(epochs, curves.T, color="0.8", linewidth=0.5)
+            axes.plot(epochs, curves.T, color="0.6", linewidth=0.5)
             axes.plot(epochs, found.mean, color=colour)
             band(axes, epochs, found.low, found.high, color=colour)
             axes.plot(epochs[outside], found.mean[outside], "o", color=colour)

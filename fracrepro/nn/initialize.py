@@ -80,7 +80,7 @@ def initialize_(
         A data frame with the columns ``layer, parameter, shape, follows, found, gain, std, scheme, note``.
         `found` is ``"traced"`` or ``"module order"``.
         `std` is the prescribed standard deviation, nothing is measured; `gain` is its product with
-        :math:`\sqrt{\text{fan\_in}}`.
+        :math:`\sqrt{\text{fan_in}}`.
         What was left alone has NaN there, no scheme, and a note that says why.
 
     Raises:
@@ -90,7 +90,8 @@ def initialize_(
             that the scheme cannot serve.
 
     Source:
-        The schemes name theirs; the rules for what follows a layer are ours, page "Initialize a model".
+        The schemes name theirs; the rules for what follows a layer are ours, page
+        :doc:`Initialize a model </book/initialize>`.
 
     >>> model = nn.Sequential(nn.Linear(50, 64), nn.ReLU(), nn.Linear(64, 10))
     >>> report = initialize_(model, "kaiming", generator=torch.Generator().manual_seed(0))

@@ -1,8 +1,9 @@
-"""The factor of a residual block by a second route: Kummer's function, averaged over the branch's density.
+r"""The factor of a residual block by a second route: Kummer's function, averaged over the branch's density.
 
 Given the branch, R² = c² χ'² with χ'² noncentral, of d degrees of freedom and noncentrality β²/c², so that
 
-    E[R^s | c] = (2c²)^(s/2) Γ((d + s)/2)/Γ(d/2) ₁F₁(-s/2; d/2; -β²/(2c²)),
+.. math:: E[R^s \mid c] = (2c^2)^{s/2} \, \frac{\Gamma((d + s)/2)}{\Gamma(d/2)} \,
+          {}_1F_1\Bigl(-\frac{s}{2}; \frac{d}{2}; -\frac{\beta^2}{2c^2}\Bigr),
 
 and c² = α² σ₁² σ₂² X.  The density of X, the squared factor of the hidden layer, is inverted from ℓ(t)^h on
 Talbot's contour.

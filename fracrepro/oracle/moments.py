@@ -17,9 +17,11 @@ __all__ = ["log_moments", "moment", "tilted_log_mean"]
 
 
 def moment(s: Any, width: int, activation: Any, *, weights: str = "gaussian", dps: int = 30) -> mpf:
-    """Return E[R^s; R > 0] for s < 4 above minus the order where the moment diverges.
+    r"""Return E[R^s; R > 0] for s < 4 above minus the order where the moment diverges.
 
-    With L = ℓ^d the transform of R²: E R^s = (1/Γ(2 - s/2)) ∫ t^(1 - s/2) L''(t) dt over t > 0.
+    .. math:: E R^s = \frac{1}{\Gamma(2 - s/2)} \int_0^\infty t^{1 - s/2} L''(t) \, dt
+
+    with :math:`L = \ell^d` the transform of R².
     Orthogonal weights divide by the moment of χ_d.
 
     >>> float(moment(2, 64, (1, 0)))
@@ -45,10 +47,13 @@ def tilted_log_mean(s: Any, width: int, activation: Any, *, weights: str = "gaus
 
 
 def log_moments(width: int, activation: Any, *, weights: str = "gaussian", dps: int = 30) -> tuple[mpf, mpf]:
-    """Return mean and variance of log R given R > 0, by integrals of Frullani's type.
+    r"""Return mean and variance of log R given R > 0, by integrals of Frullani's type.
 
-    For Y of mean 1 with transform L: E log Y = ∫ (e^(-t) - L(t)) dt/t over t > 0, and
-    E log² Y = 2 ∫ (L(t) - e^(-t)) log t dt/t - 2γ E log Y.
+    For Y of mean 1 with transform L,
+
+    .. math::
+        E \log Y &= \int_0^\infty \frac{e^{-t} - L(t)}{t} \, dt, \\
+        E \log^2 Y &= 2 \int_0^\infty \frac{L(t) - e^{-t}}{t} \log t \, dt - 2 \gamma E \log Y.
 
     >>> [round(float(value), 6) for value in log_moments(2, (1, 1))]   # (log 2 - γ)/2 and π²/24
     [0.057966, 0.411234]

@@ -66,9 +66,12 @@ def _quadrant(c: mpf, m: int, n: int, prec: int) -> mpf:
 
 
 def mean_correlation(width: int, cosine: Any, *, dps: int = 30) -> mpf:
-    """Return the mean cosine of two outputs of a linear layer: E r of `width` pairs of normal numbers.
+    r"""Return the mean cosine of two outputs of a linear layer: E r of `width` pairs of normal numbers.
 
-    E r = (2ρ/n) (Γ((n + 1)/2)/Γ(n/2))² ₂F₁(1/2, 1/2; (n + 2)/2; ρ²) with n = `width`, a classical formula.
+    .. math:: E r = \frac{2\rho}{n} \Bigl(\frac{\Gamma((n + 1)/2)}{\Gamma(n/2)}\Bigr)^2
+              {}_2F_1\Bigl(\frac12, \frac12; \frac{n + 2}{2}; \rho^2\Bigr)
+
+    with n = `width`, a classical formula.
 
     >>> round(float(mean_correlation(1, 0.5)), 12)   # a product of signs: (2/π) arcsin(1/2)
     0.333333333333

@@ -83,7 +83,7 @@ class Endpoint:
             than all epochs; for ``"share"`` None.
         epochs: the first and the last that ``"mean"`` takes; for it only.
         where: values that columns of the results must have, such as ``{"stage": "end"}``.
-        across: a setting whose values are compared, for each scheme by itself; "" compares schemes.
+        across: a setting whose values are compared, for each scheme by itself; ``""`` compares schemes.
 
     Raises:
         ArgumentError: for a value that does not fit; names the field.

@@ -124,7 +124,7 @@ def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataF
         last: how many epochs at the end to average.
 
     Returns:
-        One row per figure and other scheme, with the fields of :class:`PairedDifference` as columns.
+        One row per measure and other scheme, with the fields of :class:`PairedDifference` as columns.
         A run whose test loss is not finite counts as lost in every figure.
 
     Raises:
@@ -147,7 +147,7 @@ def comparisons(results: pd.DataFrame, first: str, *, last: int = 1) -> pd.DataF
         if other != first
     }
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.rename_axis(["figure", "scheme"]) if rows else table
+    return table.rename_axis(["measure", "scheme"]) if rows else table
 
 
 def order_differences(
@@ -249,7 +249,8 @@ def mean_intervals(samples: pd.DataFrame, *, confidence: float = 0.95) -> pd.Dat
         Student (1908).
 
     >>> import pandas as pd
-    >>> mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5).round(12).loc["a"].tolist()
+    >>> found = mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5)
+    >>> found.round(12).loc["a"].tolist()
     [2.0, 1.0, 3.0]
     """
     import pandas as pd

@@ -40,7 +40,7 @@ class ExperimentPlan:
         multiplicity: one of :data:`RULES`.
         stopping: ``"all seeds"``, or ``"decided"``: at the first look that leaves no comparison open.
         looks: how many pairs each look sees, growing, the last all.
-        rate_choice: how the rate is chosen, in words; "" where there is one.
+        rate_choice: how the rate is chosen, in words; ``""`` where there is one.
         settings: the values that other settings of the experiment take.
 
     Raises:
@@ -215,7 +215,7 @@ def arm(scheme: str, s: float | None = None) -> str:
 
 
 def differing_field(there: Any, here: Any, path: str = "") -> str:
-    """Return the name of the first field in which two plans differ, as dictionaries; "" for none.
+    """Return the name of the first field in which two plans differ, as dictionaries; empty for none.
 
     >>> differing_field({"level": 0.05, "looks": [2]}, {"level": 0.05, "looks": [3]})
     'looks[0]'

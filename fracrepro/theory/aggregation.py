@@ -145,7 +145,7 @@ def spectral_radius(aggregation: ArrayLike) -> float:
 def energy_preserving_variance(aggregation: ArrayLike, fan_in: float, activation: Activation) -> float:
     r"""Return the variance of the weights under which the size of the features neither explodes nor vanishes.
 
-    .. math:: \frac{1}{\text{fan\_in} \cdot E\varphi(g)^2 \cdot \lambda_{\max}(A)^2},
+    .. math:: \frac{1}{\text{fan_in} \cdot E\varphi(g)^2 \cdot \lambda_{\max}(A)^2},
 
     with g standard normal and λ_max the spectral radius: for ReLU 2/fan_in where that is 1, as it is for both
     normalized aggregations.

@@ -1,4 +1,4 @@
-"""Graph networks X' = φ(A X W) at initialization: bounds on their size, the wide limit, and full weights.
+"""Graph networks X′ = φ(A X W) at initialization: bounds on their size, the wide limit, and full weights.
 
 All is about the Gram matrix of the nodes, G = X Xᵀ/width; `constant` is C, with weights N(0, C/fan_in).
 """
@@ -71,7 +71,7 @@ def wide_grams(
 
     .. math:: G' = E\,\varphi(h) \varphi(h)^\top, \qquad h \sim N(0, C A G A^\top),
 
-    which is the mean of one layer at every width; with a residual connection, X' = X + α φ(A X W) V and
+    which is the mean of one layer at every width; with a residual connection, X′ = X + α φ(A X W) V and
     weights N(0, 1/fan_in) in V, it is G + α² times this.
 
     Args:

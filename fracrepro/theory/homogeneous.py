@@ -1,9 +1,9 @@
-"""What an activation is: a name, and the law of its slope on either side of zero.
+r"""What an activation is: a name, and the law of its slope on either side of zero.
 
 A positively homogeneous activation φ multiplies a coordinate z by a slope that depends on the sign of z alone
 and may be random, so that a standard normal z gives
 
-    C = φ(z)² = A² z²,
+.. math:: C = \varphi(z)^2 = A^2 z^2,
 
 where the amplitude A ≥ 0, the absolute value of the slope, is independent of z².
 So its :class:`Slopes` describe the activation completely, and everything else follows from them: the law of

@@ -28,15 +28,16 @@ _WIDEST = "[1, 1000000]"
 
 
 class GramChain:
-    """The law of the Gram matrix G_ab = x_a·x_b of the outputs for m inputs, layer by layer.
+    r"""The law of the Gram matrix G_ab = x_a·x_b of the outputs for m inputs, layer by layer.
 
-    One layer is x' = φ(W x + b) with weights W_ij ~ N(0, σ²) and biases b_i ~ N(0, σ_b²), all independent:
+    One layer is x′ = φ(W x + b) with weights W_ij ~ N(0, σ²) and biases b_i ~ N(0, σ_b²), all independent:
 
-        S = σ² A G Aᵀ + σ_b² 1 1ᵀ,   h_1 … h_d ~ N(0, S),   G' = φ(h_1) φ(h_1)ᵀ + … + φ(h_d) φ(h_d)ᵀ.
+    .. math:: S = \sigma^2 A G A^\top + \sigma_b^2 \, 1 1^\top, \qquad h_1, \dots, h_d \sim N(0, S), \qquad
+              G' = \sum_{i=1}^d \varphi(h_i) \varphi(h_i)^\top.
 
     `variance` is that of one weight, in every layer, and G a sum over units, not a mean: for ReLU Kaiming's
     value is 2/width.  For a first layer with another variance v, multiply the inputs' matrix by v/variance.
-    A graph network, X' = φ(A X W), mixes its m nodes by a fixed matrix A (`aggregation`).
+    A graph network, X′ = φ(A X W), mixes its m nodes by a fixed matrix A (`aggregation`).
 
     Args:
         width: d, the units of every layer, an integer from 1.
@@ -138,7 +139,7 @@ class GramChain:
         return self.variance * mixed + self.bias_std**2
 
     def mean(self, gram: ArrayLike) -> np.ndarray:
-        """Return E[G' | G], exactly, by arc-cosine kernels.
+        """Return E[G′ | G], exactly, by arc-cosine kernels.
 
         ReLU: d √(S_aa S_bb) (sin θ + (π - θ) cos θ)/(2π) with cos θ = S_ab/√(S_aa S_bb).
 
@@ -161,7 +162,7 @@ class GramChain:
         return self.width * unit_means(self.activation, self.covariance(gram), 1, self.shared)
 
     def second_moments(self, gram: ArrayLike) -> np.ndarray:
-        """Return E[G'_aa G'_bb | G], exactly: mean products of two squared norms.
+        """Return E[G′_aa G′_bb | G], exactly: mean products of two squared norms.
 
         They are d E[φ(h_a)² φ(h_b)²] + d (d - 1) E φ(h_a)² E φ(h_b)²; for ReLU, with the angle of `mean`,
         the first mean is S_aa S_bb (3 sin θ cos θ + (π - θ)(1 + 2 cos² θ))/(2π).
@@ -241,13 +242,12 @@ class GramChain:
         return plain(self._wide_cosine(self._inner_cosine("cosine_map", cosine, norm)))
 
     def cosine_expansion(self, cosine: ArrayLike, norm: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the cosine after one layer to first order in 1/width.
+        r"""Return mean and variance of the cosine after one layer to first order in 1/width.
 
-        With X = φ(u) φ(v), Y = φ(u)², Z = φ(v)² and ν = E Y, ρ = `cosine_map`, the mean is
+        Up to O(1/d²), with X = φ(u) φ(v), Y = φ(u)², Z = φ(v)², ν = E Y, C = Cov(Y, Z) and ρ = `cosine_map`:
 
-            ρ + [ρ (3/4 Var Y + 1/4 Cov(Y, Z)) - Cov(X, Y)]/(d ν²) + O(1/d²),
-
-        and the variance [Var X - 2 ρ Cov(X, Y) + ρ² (Var Y + Cov(Y, Z))/2]/(d ν²) + O(1/d²).
+        .. math:: &\rho + \bigl(\rho \, (3 \Var Y + C)/4 - \operatorname{Cov}(X, Y)\bigr) / (d \nu^2), \\
+                  &\bigl(\Var X - 2\rho \operatorname{Cov}(X, Y) + \rho^2 (\Var Y + C)/2\bigr) / (d \nu^2).
 
         Args:
             cosine: between two inputs, in [-1, 1], a number or an array.

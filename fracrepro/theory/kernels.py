@@ -35,15 +35,16 @@ def angles(cosine: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cone_integral(powers: tuple[int, int], opening: ArrayLike) -> np.ndarray:
-    """Return ``2π E|u|^m |v|^n`` over a cone of the plane where u and v keep their signs.
+    r"""Return :math:`2\pi E|u|^m |v|^n` over a cone of the plane where u and v keep their signs.
 
     u and v are standard normal with the correlation cos θ; u, v > 0 is a cone of opening t = π - θ, and
     u > 0 > v one of opening t = θ:
 
-        (0, 0): t,
-        (1, 1): sin t - t cos t,
-        (2, 2): t (2 + cos 2t) - (3/2) sin 2t,
-        (3, 1): 3 (sin t - t cos t) - sin³t.
+    .. math::
+        (0, 0)&: \quad t, \\
+        (1, 1)&: \quad \sin t - t \cos t, \\
+        (2, 2)&: \quad t (2 + \cos 2t) - \tfrac32 \sin 2t, \\
+        (3, 1)&: \quad 3 (\sin t - t \cos t) - \sin^3 t.
 
     Args:
         powers: (m, n), one of these four.
@@ -91,12 +92,13 @@ def sides(slopes: Slopes, powers: tuple[int, int], shared: bool) -> tuple[float,
 def mean_product(
     activation: Activation, cosine: ArrayLike, powers: tuple[int, int] = (1, 1), *, shared: bool = False
 ) -> np.ndarray:
-    """Return E φ(u)^m φ(v)^n for standard normal u and v with the correlation `cosine`.
+    r"""Return E φ(u)^m φ(v)^n for standard normal u and v with the correlation `cosine`.
 
     The plane falls into four cones, on each of which φ is linear, so that with the slopes p and q of either
     side and `cone_integral` K
 
-        2π E φ(u)^m φ(v)^n = E[p^m p^n + q^m q^n] K(π - θ) + (-1)^m E[p^m q^n + q^m p^n] K(θ).
+    .. math:: 2\pi E \varphi(u)^m \varphi(v)^n
+              = E[p^m p^n + q^m q^n] \, K(\pi - \theta) + (-1)^m E[p^m q^n + q^m p^n] \, K(\theta).
 
     Args:
         activation: φ; masks and random slopes are averaged over.

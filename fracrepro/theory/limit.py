@@ -226,7 +226,7 @@ def simulate_stationary(
     rng: np.random.Generator,
     depth: int | None = None,
 ) -> np.ndarray:
-    """Draw log r from the stationary law of r'² = (σ² r² + σ_b²) R² with Gaussian weights.
+    """Draw log r from the stationary law of r′² = (σ² r² + σ_b²) R² with Gaussian weights.
 
     By running each network from r_0 = 1 for `depth` layers.
     The default depth makes the influence of r_0, of order exp(depth·m) with m = min_h log E(σR)^h, < 1e-9.

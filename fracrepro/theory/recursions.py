@@ -18,12 +18,15 @@ from fracrepro.theory.weights import WIDTHS
 def mean_squares(
     sizes: Sequence[int], stds: ArrayLike, activation: Activation, *, deaths: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logs of the mean squares of both passes, a coordinate each, relative to where they start.
+    r"""Return the logs of the mean squares of both passes, a coordinate each, relative to where they start.
 
     For independent weights of mean 0, variance σ_l² and any continuous law symmetric about 0,
 
-        E‖x⁽ˡ⁾‖²/n_l = E A² · n_{l-1} σ_l² · E‖x⁽ˡ⁻¹⁾‖²/n_{l-1},
-        E‖g⁽ˡ⁻¹⁾‖²/n_{l-1} = E A² · n_l σ_l² · E‖g⁽ˡ⁾‖²/n_l,
+    .. math::
+        \frac{E\lVert x^{(l)} \rVert^2}{n_l}
+        &= E A^2 \cdot n_{l-1} \sigma_l^2 \cdot \frac{E\lVert x^{(l-1)} \rVert^2}{n_{l-1}}, \\
+        \frac{E\lVert g^{(l-1)} \rVert^2}{n_{l-1}}
+        &= E A^2 \cdot n_l \sigma_l^2 \cdot \frac{E\lVert g^{(l)} \rVert^2}{n_l},
 
     with A the slope, n_l the widths, and a gradient that enters independent of the network with uncorrelated
     coordinates of equal variance.
@@ -63,13 +66,16 @@ def mean_squares(
 def rms_moments(
     s: float, sizes: Sequence[int], stds: ArrayLike, activation: Activation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logs of the moments of order s of the root mean squares, for Gaussian weights.
+    r"""Return the logs of the moments of order s of the root mean squares, for Gaussian weights.
 
     With n_l the widths, R_n the one-layer factor at width n and h⁽ˡ⁾ the gradient with respect to
     pre-activations,
 
-        E rms(x⁽ˡ⁾)^s = σ_l^s (n_{l-1}/n_l)^(s/2) E R_{n_l}^s · E rms(x⁽ˡ⁻¹⁾)^s,
-        E rms(h⁽ˡ⁻¹⁾)^s = σ_l^s (n_l/n_{l-1})^(s/2) E R_{n_{l-1}}^s · E rms(h⁽ˡ⁾)^s,
+    .. math::
+        E \operatorname{rms}(x^{(l)})^s
+        &= \sigma_l^s \, (n_{l-1}/n_l)^{s/2} \, E R_{n_l}^s \cdot E \operatorname{rms}(x^{(l-1)})^s, \\
+        E \operatorname{rms}(h^{(l-1)})^s
+        &= \sigma_l^s \, (n_l/n_{l-1})^{s/2} \, E R_{n_{l-1}}^s \cdot E \operatorname{rms}(h^{(l)})^s,
 
     the second one for a gradient that enters with a uniform direction, independent of the network.
 
@@ -103,12 +109,12 @@ def rms_moments(
 
 
 def loss_gradient_mean_squares(depth: int, width: int, along: float, across: float) -> np.ndarray:
-    """Return E[‖g⁽ˡ⁾‖² | x⁽ˡ⁾ ≠ 0] for a gradient that knows the output, ReLU and Kaiming's variance.
+    r"""Return E[‖g⁽ˡ⁾‖² | x⁽ˡ⁾ ≠ 0] for a gradient that knows the output, ReLU and Kaiming's variance.
 
     With U_l the mean square along the signal and Q_l that in each direction across it,
     E‖g⁽ˡ⁾‖² = U_l + (d - 1) Q_l, and
 
-        U_{l-1} = U_l,  Q_{l-1} = Q_l + (2/d)(1 - 2^(-d))(U_l - Q_l).
+    .. math:: U_{l-1} = U_l, \qquad Q_{l-1} = Q_l + \frac{2}{d} (1 - 2^{-d}) (U_l - Q_l).
 
     Args:
         depth: layers L, from 1.

@@ -1,11 +1,11 @@
-"""A residual block with a live branch: its norm is an exact random walk too.
+r"""A residual block with a live branch: its norm is an exact random walk too.
 
-A block x' = βx + α W₂ φ(W₁ x) with independent Gaussian weights adds to βx a vector that is Gaussian and
+A block x′ = βx + α W₂ φ(W₁ x) with independent Gaussian weights adds to βx a vector that is Gaussian and
 isotropic once the hidden layer is known: W₁x has the law of a plain layer whatever the direction of x, its
 norm is σ₁ ‖x‖ R_h, and W₂ makes of that N(0, s² ‖x‖² I) with s = σ₁ σ₂ R_h.
-So ‖x'‖ = ‖x‖ R with
+So ‖x′‖ = ‖x‖ R with
 
-    R² = (β + α s g)² + α² s² χ²_{d-1},
+.. math:: R^2 = (\beta + \alpha s g)^2 + \alpha^2 s^2 \chi^2_{d-1},
 
 g standard normal and all variables independent: the factors of different blocks are independent and of one
 law, as those of plain layers are.
@@ -42,7 +42,7 @@ _HIGHEST = 100.0  # order of the highest moment offered
 
 @dataclass(frozen=True)
 class ResidualBlock:
-    """The law of the factor R of one residual block x' = βx + α W₂ φ(W₁ x), ‖x'‖ = ‖x‖ R.
+    """The law of the factor R of one residual block x′ = βx + α W₂ φ(W₁ x), ‖x′‖ = ‖x‖ R.
 
     R² = (β + α s g)² + α² s² χ²_{d-1} with s² = σ₁² σ₂² R_h², R_h the factor of a plain layer of h neurons.
     Where all h neurons are dead, which a rectifier allows, the branch is 0 and ``R = |β|``.
@@ -60,7 +60,8 @@ class ResidualBlock:
         ArgumentError: outside these ranges, and where alpha and skip are both 0.
 
     Source:
-        Ours: as the head of this module says; how it is computed, page numerics.
+        Ours, as the head of this module says; the computation is on page
+        :doc:`How the numbers are computed </book/numerics>`.
 
     >>> import fracrepro as fr
     >>> block = fr.ResidualBlock(12, 20, fr.ReLU(), 0.5, (2 / 12, 1 / 20))
@@ -112,7 +113,8 @@ class ResidualBlock:
             ArgumentError: outside this range, or when the value exceeds the largest float.
 
         Source:
-            Ours: as the head of this module says; how it is computed, page numerics.
+            Ours, as the head of this module says; the computation is on page
+            :doc:`How the numbers are computed </book/numerics>`.
 
         >>> import fracrepro as fr
         >>> fr.ResidualBlock(1, 1, fr.Linear(), 1.0, (1.0, 1.0)).moment(4)   # 1 + 6·1 + 3·3
@@ -147,7 +149,8 @@ class ResidualBlock:
         """Return mean and variance of log R given R > 0.
 
         Source:
-            Ours: as the head of this module says; how it is computed, page numerics.
+            Ours, as the head of this module says; the computation is on page
+            :doc:`How the numbers are computed </book/numerics>`.
 
         >>> import fracrepro as fr
         >>> block = fr.ResidualBlock(2, 1, fr.Linear(), 1e-3, (1.0, 1.0))

@@ -43,7 +43,8 @@ class BlockLogNormLaw:
         ArgumentError: outside this range, and where α is 0, since then nothing is random.
 
     Source:
-        Ours: the walk of `ResidualBlock`; how it is computed, page numerics.
+        Ours: the walk of `ResidualBlock`; the computation is on page
+        :doc:`How the numbers are computed </book/numerics>`.
 
     >>> import fracrepro as fr
     >>> law = fr.ResidualBlock(1, 1, fr.ReLU(), 1.0, (1.0, 1.0)).log_norm_law(2)

@@ -1,6 +1,6 @@
 """Gaussian biases: the law of the norm at finite depth and, where it exists, at infinite depth.
 
-With biases of standard deviation σ_b one layer takes the norm r to r', r'² = (σ² r² + σ_b²) R².
+With biases of standard deviation σ_b one layer takes the norm r to r′, r′² = (σ² r² + σ_b²) R².
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ _LARGEST_INDEX = 10.0  # numerics.md: numerics-stationary-weight
 class StationaryLaw(NormLaw):
     """The stationary law of the norm r in a network with Gaussian weights and Gaussian biases.
 
-    The law that r'² = (σ² r² + σ_b²) R² leaves unchanged, R independent of r; from every input the law of r_k
+    The law that r′² = (σ² r² + σ_b²) R² leaves unchanged, R independent of r; from every input the law of r_k
     tends to it.
     It exists if and only if the Lyapunov exponent is negative (-∞ where layers can die), and
     P(r > t) ~ c t^(-α) with α the `tail_index` and c the `tail_constant`.
     Nothing is computed before it is asked for, and no sample stands behind a probability.
     P(r > x) has an absolute error below 1e-9 and log P(r > x) one below 1e-8, also far out, as long as α ≤ 4.
     Measured against another discretization, whose own error is 1e-14, over widths from 1 to 64 and tail
-    indices from 0.1 to 3.9: at most 2e-10 and 4e-9; P(r ≤ x) near 0 is on the page on numerics.
+    indices from 0.1 to 3.9: at most 2e-10 and 4e-9; P(r ≤ x) near 0 is on page
+    :doc:`How the numbers are computed </book/numerics>`.
 
     Args:
         width: an integer from 1; up to 10⁵ or so.
@@ -255,7 +256,7 @@ def square_moments(
 ) -> np.ndarray:
     """Return E r_k² and E r_k⁴ at every depth k in a network with Gaussian weights and biases.
 
-    E r'² = E R² (σ² E r² + σ_b²) and E r'⁴ = E R⁴ (σ⁴ E r⁴ + 2 σ² σ_b² E r² + σ_b⁴), exactly.
+    E r′² = E R² (σ² E r² + σ_b²) and E r′⁴ = E R⁴ (σ⁴ E r⁴ + 2 σ² σ_b² E r² + σ_b⁴), exactly.
 
     Args:
         depth: the largest k, an integer from 1.

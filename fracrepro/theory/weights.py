@@ -1,8 +1,8 @@
-"""The two laws of a layer's weights, and what each makes of the one-layer factor R.
+r"""The two laws of a layer's weights, and what each makes of the one-layer factor R.
 
 Give the n neurons of a layer independent standard normal inputs z and amplitudes A, and set
 
-    V = Σ A_i² z_i² / Σ z_i²,
+.. math:: V = \frac{\sum_i A_i^2 z_i^2}{\sum_i z_i^2},
 
 independent of the radius Σ z_i² ~ χ²_n.
 Independent N(0, σ²) weights multiply the squared norm by σ² χ²_n V, so that R² = χ²_n V.
@@ -97,7 +97,7 @@ class Weights(ABC):
     def add_bias(
         self, log_signal: np.ndarray, log_bias: float, width: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Log of T with r'² = T R² for squared signal σ² r² and squared bias scale σ_b², given in logs."""
+        """Log of T with r′² = T R² for squared signal σ² r² and squared bias scale σ_b², given in logs."""
 
 
 @dataclass(frozen=True)

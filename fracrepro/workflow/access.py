@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -22,6 +23,8 @@ __all__ = ["setup"]
 _BLANK = re.compile(r'<th( class="(?:blank|index_name)\b[^"]*")\s*>(?:&nbsp;)?</th>')
 _SHARED = ("proof-content", "exercise-content", "solution-content")
 _APOSTROPHE = re.compile(r"(?<=\w)'")  # the titles of solutions are copied before quotes become typographic
+_BEFORE = re.compile(r"[(\[“]+$")
+_BEHIND = re.compile(r"(?:[.,;:!?)\]”%]|’s?|-\w+)+")  # also the end of "$s$-th"
 _LATE = 900  # behind the theme's own handlers
 
 
@@ -31,10 +34,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", empty_cells)
     app.connect("doctree-read", own_ids)
     app.add_post_transform(LinksWithoutSpace)
+    app.add_post_transform(FormulasWithPunctuation)
     app.connect("html-page-context", name_folds, priority=_LATE)
     app.add_node(HideCodeCellNode, override=True, html=(open_code, depart_HideCellInput))
     app.add_js_file("scroll.js", loading_method="defer")
     app.add_node(nodes.citation, override=True, html=(open_citation, close_citation))
+    app.add_node(nodes.entry, override=True, html=(open_cell, close_cell))
     app.add_node(addnodes.desc_parameterlist, override=True, html=(open_parameters, close_parameters))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -81,6 +86,43 @@ class LinksWithoutSpace(SphinxPostTransform):
                     title.insert(title.index(link), nodes.Text(" "))
 
 
+class FormulasWithPunctuation(SphinxPostTransform):
+    """A formula stays on one line with the punctuation around it; a browser would part them anywhere."""
+
+    default_priority = 950  # behind the glossary's links
+    formats = ("html",)
+
+    def run(self, **options: Any) -> None:
+        """Put both into a piece that the style does not break."""
+        for formula in list(self.document.findall(nodes.math)):
+            link = formula.parent
+            piece = link if isinstance(link, nodes.reference) and len(link) == 1 else formula
+            if isinstance(piece.parent, nodes.TextElement):
+                self.join(piece)
+
+    def join(self, piece: nodes.Element) -> None:
+        """Put a formula, or its link, together with what stands close to it on both sides."""
+        parent, place = piece.parent, piece.parent.index(piece)
+        before, behind = _text(parent, place - 1), _text(parent, place + 1)
+        opening, closing = _BEFORE.search(before), _BEHIND.match(behind)
+        if opening or closing:
+            whole = nodes.inline("", "", classes=["unbroken"])
+            parent[place] = whole
+            whole += piece
+        if opening:  # by place: a text equals every other one with the same words
+            parent[place - 1] = nodes.Text(before[: opening.start()])
+            whole.insert(0, nodes.Text(opening[0]))
+        if closing:
+            parent[place + 1] = nodes.Text(behind[closing.end() :])
+            whole += nodes.Text(closing[0])
+
+
+def _text(parent: nodes.Element, place: int) -> str:
+    """The text at a place; nothing where there is none."""
+    inside = 0 <= place < len(parent) and isinstance(parent[place], nodes.Text)
+    return str(parent[place]) if inside else ""
+
+
 def name_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Say which pages a fold of the sidebar holds; the theme's has a sign alone."""
     original: Callable[..., Any] | None = context.get("generate_toctree_html")
@@ -118,6 +160,22 @@ def close_citation(writer: Any, node: nodes.citation) -> None:
     writer.body.append("</div>\n")
     if not isinstance(node.next_node(descend=False, siblings=True), nodes.citation):
         writer.body.append("</div>\n")
+
+
+def open_cell(writer: Any, node: nodes.entry) -> None:
+    """Begin a cell; where a phone shows rows as cards, without their header, it carries its column's name."""
+    begins, row = len(writer.body), node.parent
+    type(writer).visit_entry(writer, node)
+    group, place = row.parent.parent, row.index(node)
+    if place and isinstance(row.parent, nodes.tbody) and "cards" in group.parent["classes"] and node.astext():
+        heads = [cell.astext() for head in group.findall(nodes.thead) for cell in head[0]]
+        label = f'<td data-label="{escape(heads[place])}"'
+        writer.body[begins] = writer.body[begins].replace("<td", label, 1)
+
+
+def close_cell(writer: Any, node: nodes.entry) -> None:
+    """End a cell."""
+    type(writer).depart_entry(writer, node)
 
 
 def open_parameters(writer: Any, node: addnodes.desc_parameterlist) -> None:

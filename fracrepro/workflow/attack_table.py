@@ -25,7 +25,7 @@ def as_table(record: Mapping[str, Any]) -> str:
     4 kill points, drawn from the seed 7 on 2 cores on 2026-01-02 at commit `0123456789`.
     <BLANKLINE>
     | attack | right result | clear error | lost |
-    | --- | --- | --- | --- |
+    | --- | ---: | ---: | ---: |
     | sweep | 3 | 1 | 0 |
     """
     counts: Mapping[str, Mapping[str, int]] = record["counts"]

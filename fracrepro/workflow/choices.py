@@ -34,6 +34,6 @@ class OneOf(click.ParamType):
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """The names for the help, or NAME where the registry needs a package that is missing."""
         try:
-            return f"[{'|'.join(option_set(self.option_set))}]"
+            return f"[{' | '.join(option_set(self.option_set))}]"  # the help breaks lines at spaces
         except ModuleNotFoundError:
             return "NAME"

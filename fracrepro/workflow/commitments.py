@@ -115,7 +115,7 @@ def check_same(there: Any, here: Committed | None, where: str) -> None:
 
 
 def trouble(project: Project, name: str) -> str:
-    """Say what is wrong between a plan and its record; "" for nothing, and where there is no record.
+    """Say what is wrong between a plan and its record; empty for nothing, and where there is no record.
 
     The stored facts are compared with the file, and with the history where there is one.
 

@@ -88,7 +88,7 @@ class ExerciseTable(_OfExercises):
         kind = _KINDS.get(type(entry.answer), "on paper")
         return [
             [self.link(entry.page, entry.label, box.title)],
-            [nodes.Text(f"level\u00a0{entry.level}")],
+            [nodes.Text(str(entry.level))],
             self.text(entry.goal[:1].upper() + entry.goal[1:]),
             [nodes.Text(kind)],
             [self.link(entry.page, "", entry.page[:2])],
@@ -125,7 +125,7 @@ class PageTable(_OfExercises):
             record = self.record(page)
             profiles.add(record["profile"])
             link = self.link(page, "", words[page])
-            posed = f"{counts[page]} exercise{'s' * (counts[page] != 1)}"
+            posed = f"{counts[page]}\u00a0exercise{'s' * (counts[page] != 1)}"
             cells = (self.minutes(page), posed, f"{numbers.number(record['seconds'], '.0f')}\u00a0s")
             rows.append([[link], *([nodes.Text(cell)] for cell in cells)])
         head = ("page", "to read", "to solve", "to run")
@@ -141,7 +141,7 @@ class PageTable(_OfExercises):
         return json.loads(path.read_text())["metadata"]["fracrepro"]
 
     def minutes(self, page: str) -> str:
-        """The time to read that the page states."""
+        """The time to read that the page states, on one line."""
         first = "".join(json.loads(self.project.notebook_path(page).read_text())["cells"][0]["source"])
         match = _MINUTES.search(f"{first}\n")
-        return match["words"] if match else ""
+        return match["words"].replace("minutes", "min").replace(" ", "\u00a0") if match else ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-__all__ = ["anchors", "labels", "setup"]
+__all__ = ["anchors", "labels", "setup", "titles"]
 
 _BOX = re.compile(
     r"^`{3,}\{(?:prf:)?(?P<kind>[a-z]+)\}(?P<title>[^\n]*)\n(?::[^\n]*\n)*?:label: (?P<label>\S+)", re.M
@@ -70,8 +70,7 @@ def labels(root: Path) -> dict[str, str]:
     found = {}
     for path in _pages(root):
         text = "\n\n".join(_prose(path))
-        heading = _HEADING.search(text)
-        title = heading["title"] if heading else path.stem
+        title = titles(root)[path.stem]
         page = f"page {path.stem[:2]}" if path.stem[:2].isdigit() else f"“{title}”"
         found[path.stem] = f"{page}, “{title}”" if page.startswith("page") else page
         for box in _BOX.finditer(text):
@@ -80,6 +79,13 @@ def labels(root: Path) -> dict[str, str]:
         for target in _TARGET.finditer(text):
             found[target["label"]] = f"“{target['title']}” on {page}"
     return found
+
+
+@cache
+def titles(root: Path) -> dict[str, str]:
+    """Return the title of each page of a project, by the page's name."""
+    headings = {path.stem: _HEADING.search("\n\n".join(_prose(path))) for path in _pages(root)}
+    return {name: heading["title"] if heading else name for name, heading in headings.items()}
 
 
 def _pages(root: Path) -> list[Path]:

@@ -125,7 +125,7 @@ class Engine:
     Args:
         jobs: processes on this machine; None means one a core. One task, or one job, runs in this process.
         scheduler: the address of a Dask scheduler, which takes the work instead; None takes the one that
-            ``$FRACREPRO_SCHEDULER`` names unless `jobs` is given, and "" takes none.
+            ``$FRACREPRO_SCHEDULER`` names unless `jobs` is given, and ``""`` takes none.
         worker_timeout: so many seconds a scheduler may have no worker for the work.
         retries: how often a task is tried again after its local worker has died, or hung: used no processor
             for ten minutes; a scheduler has its own number of allowed failures.
@@ -229,7 +229,8 @@ class Engine:
             items: the first argument of each call.
             fixed: further arguments, the same in every call.
             unit: the word for a task beside the bar.
-            chunk: so many items are one task; page "What growth costs" says how many a short item needs.
+            chunk: so many items are one task; :doc:`What growth costs </book/scaling>` says how many a
+                short item needs.
 
         Raises:
             ArgumentError: for chunks below 1.

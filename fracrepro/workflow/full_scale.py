@@ -71,7 +71,7 @@ def _judge(path: Path, declared: list[claims.Claim]) -> FullScale:
 
 def as_table(records: list[FullScale]) -> str:
     """Return the book's table: what each page was run with, how long it took, what stands."""
-    lines = ["| page | size | seconds | conditions that stand |", "|---|---|---|---|"]
+    lines = ["| page | size | seconds | conditions that stand |", "|---|---|---:|---:|"]
     for entry in records:
         size = _size(entry.record["parameters"])
         stands = f"{entry.standing} of {entry.standing + len(entry.problems)}"
@@ -84,8 +84,8 @@ def _size(parameters: dict[str, Any]) -> str:
     """How much was drawn, or every whole number of a page that draws no networks, in words."""
     sizes = {name: value for name, value in parameters.items() if type(value) is int and name != "seed"}
     if "networks" in sizes:
-        return f"{sizes['networks']:,} networks"
-    return ", ".join(f"{name} {value:,}" for name, value in sizes.items()) or "–"
+        return f"{sizes['networks']:,}\u00a0networks"
+    return ", ".join(f"{name}\u00a0{value:,}" for name, value in sizes.items()) or "–"
 
 
 def write(project: Project) -> None:

@@ -17,7 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from fracrepro.figures import numbers
-from fracrepro.workflow import ledger_filter
+from fracrepro.workflow import elsewhere, ledger_filter
 from fracrepro.workflow.claims import SOURCES, VERDICTS
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def _claims(env: BuildEnvironment) -> list[dict[str, Any]]:
     path = Path(env.srcdir) / "book" / "_generated" / "claims.json"
     env.note_dependency(str(path))
     return json.loads(path.read_text())
+
+
+def _page_titles(env: BuildEnvironment) -> dict[str, str]:
+    """The titles of the pages that are built."""
+    return elsewhere.titles(Path(env.srcdir))
 
 
 def _link(env: BuildEnvironment, document: str, anchor: str, *children: nodes.Node) -> nodes.reference:
@@ -155,7 +160,7 @@ class Ledger(_FromLedger):
         document = f"book/executed/{claim['evidence']}"
         if document not in self.env.found_docs:
             raise self.error(f"ledger: no page {claim['evidence']} for the claim {claim['id']}")
-        words = f"page {ledger_filter.page_words(claim['evidence'])}"
+        words = f"page {ledger_filter.page_words(claim['evidence'], _page_titles(self.env))}"
         return [self.link(document, claim.get("section", ""), words)]
 
     def test(self, claim: dict[str, Any]) -> list[nodes.Node]:
@@ -177,7 +182,7 @@ class Filter(_FromLedger):
 
     def run(self) -> list[nodes.Node]:
         """Make the form, which shows where scripts run."""
-        return [ledger_filter.form(self.claims(), _TITLES)]
+        return [ledger_filter.form(self.claims(), _TITLES, _page_titles(self.env))]
 
 
 class Counts(_FromLedger):

@@ -45,28 +45,32 @@ def address(**choice: str) -> str:
     return f"?{urlencode({name: slug(value) for name, value in choice.items()})}#filter"
 
 
-def page_words(page: str) -> str:
-    """Return the name of a page in words.
+def page_words(page: str, titles: Mapping[str, str]) -> str:
+    """Return number and title of a page; a page of no known title keeps its name.
 
-    >>> page_words("02_moment_preservation"), page_words("")
-    ('02, moment preservation', 'without a page')
+    >>> page_words("09_mnist", {"09_mnist": "MNIST"}), page_words("09_mnist", {}), page_words("", {})
+    ('09, MNIST', '09_mnist', 'without a page')
     """
-    number, _, words = page.partition("_")
-    return f"{number}, {words.replace('_', ' ')}" if page else "without a page"
+    if not page:
+        return "without a page"
+    return f"{page[:2]}, {titles[page]}" if page in titles else page
 
 
-def form(claims: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> nodes.raw:
+def form(
+    claims: Sequence[Mapping[str, Any]], sources: Mapping[str, str], titles: Mapping[str, str]
+) -> nodes.raw:
     """Return the form: what any claim has can be chosen.
 
     Args:
         claims: the judged claims.
-        titles: how sources are called.
+        sources: how sources are called.
+        titles: the titles of the pages.
     """
     found = {name: {claim[name] for claim in claims} for name in ("verdict", "source", "evidence")}
     pages = sorted(found["evidence"] - {""}) + [""] * ("" in found["evidence"])
     fields = [
-        _select("page", "Page", ((page, page_words(page)) for page in pages)),
-        _select("source", "Source", ((each, titles[each]) for each in SOURCES if each in found["source"])),
+        _select("page", "Page", ((page, page_words(page, titles)) for page in pages)),
+        _select("source", "Source", ((each, sources[each]) for each in SOURCES if each in found["source"])),
         _select("verdict", "Verdict", ((each, each) for each in VERDICTS if each in found["verdict"])),
         '<label>Words <input type="search" name="words" autocomplete="off"></label>',
         '<button type="reset">Show all</button>',

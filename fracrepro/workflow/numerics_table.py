@@ -19,7 +19,7 @@ ROWS: list[Row] = [*one_layer.ROWS, *many_layers.ROWS, *several_inputs.ROWS, *sh
 
 def as_table(rows: Iterable[Row]) -> str:
     """Return the table with the errors measured now; RuntimeError if one of them exceeds its budget."""
-    lines = ["| quantity | other route | difference | largest | budget |", "|---|---|---|---|---|"]
+    lines = ["| quantity | other route | difference | largest | budget |", "|---|---|---|---:|---:|"]
     problems = []
     for row in rows:
         error = row.error()

@@ -214,7 +214,7 @@ def _numbers(table: Path, experiment: Experiment) -> pd.DataFrame:
 
 
 def edited(folder: Path, name: str) -> str:
-    """Say which file of a record is not what it was when it was written; "" for none, and for no record.
+    """Say which file of a record is not what it was when it was written; empty for none, and for no record.
 
     Args:
         folder: where the record is.

@@ -89,21 +89,31 @@ def link_sources(app: Sphinx, what: str, name: str, obj: object, options: object
     text = _LABEL.sub(r":prf:ref:`\1`", " ".join(words))
     pages = {page[:2]: page for page in map(_notebook, app.env.found_docs) if page}
     text = _PAGE.sub(lambda m: f":doc:`page {m[1]} </book/executed/{pages.get(m[1], m[1])}>`", text)
-    lines[start:end] = ["", f":Source: {text}", ""]
+    lines[start:end] = ["", f":Source: {text[:1].upper()}{text[1:]}", ""]
 
 
 def join_sentence(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Put the sentence of an attribute together again: napoleon takes what stands before a colon for a type.
+    """Put a sentence together again: napoleon takes what stands before a colon for a type.
 
     >>> lines = ["the state of the ensemble.", "", ":type: Every parameter"]
     >>> join_sentence(None, "property", "tensors", None, None, lines)
     >>> lines
     ['Every parameter: the state of the ensemble.', '']
+    >>> lines = [":returns: forward and backward.", ":rtype: Two arrays"]
+    >>> join_sentence(None, "function", "walk", None, None, lines)
+    >>> lines
+    [':returns: Two arrays: forward and backward.']
     """
     types = [line for line in lines if line.startswith(":type: ")]
     if what in ("attribute", "property", "data") and types:
         lines.remove(types[0])
         lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
+    returned = next((i for i, line in enumerate(lines) if line.startswith(":returns: ")), None)
+    types = [line for line in lines if line.startswith(":rtype: ")]
+    if returned is not None and types:
+        lines.remove(types[0])
+        said = lines[returned].removeprefix(":returns: ")
+        lines[returned] = f":returns: {types[0].removeprefix(':rtype: ')}: {said}"
 
 
 def _notebook(docname: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fracrepro import files
-from fracrepro.figures.numbers import number
+from fracrepro.figures.numbers import is_words, number
 from fracrepro.workflow import scaling
 from fracrepro.workflow.engine import duration
 from fracrepro.workflow.project import Project
@@ -18,6 +18,7 @@ FLEET = 1000  # workers
 FACTOR = 100  # times the present work
 GOAL = 0.9  # efficiency of two workers at tasks above a second
 ALLOWED = 1.1  # times torch's own initialization
+_JOINT = "\N{NO-BREAK SPACE}"
 _KINDS = {"monte_carlo": "Monte Carlo", "training": "training", "notebooks": "notebooks"}
 _BACKENDS = {"this process": "this process", "processes": "two processes", "cluster": "two Dask workers"}
 
@@ -129,19 +130,36 @@ def hundredfold(project: Project, record: Mapping[str, Any]) -> str:
 
 
 def large(record: Mapping[str, Any]) -> str:
-    """Return the ratios to torch's own initialization, by precision."""
-    head = ("call", "precision", "beside", "ratio of processor times", "spread", "memory beside the tensor")
-    rows, worst = [], 0.0
+    """Return the ratios to torch's own initialization: a row a call, columns for each precision."""
+    by_call: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in record["rows"]:
-        ratio = number(row["ratio"], ".2f")
-        spread = f"{number(row['low'], '.2f')} to {number(row['high'], '.2f')}"
-        extra = f"{number(max(row['extra_bytes'], 0) / 2**20, '.0f')} MiB"
-        rows.append([f"`{row['call']}`", row["dtype"], f"`{row['beside']}`", ratio, spread, extra])
-        worst = max(worst, row["ratio"])
+        beside = row["beside"].replace(", ", "`, `")
+        name = f"`{row['call'].replace('init.', '').replace(', ', '`, `')}` beside `{beside}`"
+        by_call.setdefault(name, {})[row["dtype"]] = row
+    kinds = list(dict.fromkeys(row["dtype"] for row in record["rows"]))
+    head = ("call", *(f"ratio, {kind}" for kind in kinds), "memory, MiB")
+    rows = []
+    for name, found in by_call.items():
+        extra = " / ".join(_extra(found.get(kind)) for kind in kinds).replace(" ", _JOINT)
+        rows.append([name, *(_ratio(found.get(kind)) for kind in kinds), extra])
+    worst = max(row["ratio"] for row in record["rows"])
     said = f"{number(record['entries'], '.0e')} entries, {record['rounds']} rounds in turns, one thread"
     said += f"; the largest median is {number(worst, '.2f')}"
-    said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n\n"
+    said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n"
+    said += "Ratios of processor times are medians, with the least and the largest in brackets.\n"
+    said += f"Memory is what a call takes beside the tensor, for {' / '.join(kinds)}.\n\n"
     return said + markdown(head, rows)
+
+
+def _ratio(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return number(None)
+    spread = f"({number(row['low'], '.2f')} to {number(row['high'], '.2f')})"
+    return f"{number(row['ratio'], '.2f')} {spread.replace(' ', _JOINT)}"
+
+
+def _extra(row: Mapping[str, Any] | None) -> str:
+    return number(None if row is None else max(row["extra_bytes"], 0) / 2**20, ".0f")
 
 
 def write(project: Project) -> None:
@@ -164,8 +182,11 @@ def write(project: Project) -> None:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as Markdown has it."""
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    """Return a table as Markdown has it; numbers stand on the right, as in a notebook's table."""
+    rows = list(rows)
+    words = [any(is_words(cell.strip("`*")) for cell in column) for column in zip(*rows, strict=True)]
+    sides = ["---" if left else "---:" for left in words] or ["---"] * len(head)
+    lines = ["| " + " | ".join(row) + " |" for row in (head, sides, *rows)]
     return "\n".join(lines) + "\n"
 
 

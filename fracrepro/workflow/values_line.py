@@ -14,7 +14,7 @@ __all__ = ["add", "described"]
 
 _LAST = "Time to read:"  # in the paragraph that the line ends
 _SYMBOLS = ("p", "s")
-_SIZES = ("width", "depth", "threshold")
+_SIZES = ("width", "depth", "blocks", "threshold")
 
 
 def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fracrepro.errors import FracreproError
+from fracrepro.memory import keep_freed_memory
 from fracrepro.workflow import provenance
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def call(job: Job) -> Reply:
                 return Reply(missing=name)
     before = current_run()
     _current.run = job.run
+    keep_freed_memory()
     try:
         heed_stop()  # it may have waited here since before its call ended
         with one_thread():

@@ -160,8 +160,8 @@ def test_differences_stand_with_their_intervals_in_the_order_of_the_rows():
     given = verdicts().assign(low=-0.9, high=0.81)
     shown = difference_table(given, "first", "depth", names={"fixup": "Fixup"}, form="+.1f")
     assert shown.index.tolist() == ["Fixup", "xavier", "zero"]
-    assert shown.loc["Fixup", 20] == "−0.8 (−0.9 to +0.8)"
-    assert shown.loc["xavier", 10] == "0.0 (−0.9 to +0.8)"
+    assert shown.loc["Fixup", 20] == "−0.8 (−0.9\u00a0to\u00a0+0.8)"
+    assert shown.loc["xavier", 10] == "0.0 (−0.9\u00a0to\u00a0+0.8)"
     assert shown.isna().loc["zero", 10]  # not compared
     with pytest.raises(ArgumentError, match="verdicts: column = 'low'"):
         difference_table(verdicts(), "first", "depth")

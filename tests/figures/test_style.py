@@ -57,6 +57,31 @@ def test_a_legend_stands_below_the_axes(axes):
     assert axes.get_legend().get_window_extent().y1 > axes.get_tightbbox().y0
 
 
+def test_a_legend_has_no_more_entries_in_a_row_than_the_figure_is_wide(axes):
+    label = "a label of some length {}"
+    for k in range(4):
+        axes.plot([0, k], [0, 1], label=label.format(k))
+    width = axes.get_figure().bbox.width
+    assert axes.get_figure().legend(ncols=4).get_window_extent().width > width  # the control
+    axes.get_figure().legends.clear()
+    legend = legend_below(axes)
+    assert legend._ncols == 2
+    assert legend.get_window_extent().width <= width
+    assert axes.get_figure().legends == [legend]
+
+
+def test_a_legend_of_several_panels_names_each_curve_once():
+    use_style()
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([0], [0], label="exact")
+    left.plot([0], [0], label="drawn")
+    right.plot([0], [0], label="drawn")
+    right.plot([0], [0], label="needed")
+    legend = legend_below(left, right)
+    assert [text.get_text() for text in legend.get_texts()] == ["exact", "drawn", "needed"]
+    plt.close(figure)
+
+
 def test_an_axis_of_layers_has_whole_ticks(axes):
     axes.set_xlim(0, 3)
     assert not all(tick == round(tick) for tick in axes.get_xticks())  # the control

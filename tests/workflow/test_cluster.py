@@ -286,9 +286,10 @@ def test_addresses_with_certificates(make_cluster, tasks, tmp_path, monkeypatch)
 
 
 def recipe(name):
-    """The block of the book after a comment with this name."""
+    """The block of the book after a comment with this name, a command on one line."""
     text = (ROOT / "book" / "cluster.md").read_text()
-    return re.search(rf"<!-- recipe: {name} -->\n```\w+\n(.*?)```", text, flags=re.S)[1]
+    block = re.search(rf"<!-- recipe: {name} -->\n```\w+\n(.*?)```", text, flags=re.S)[1]
+    return block.replace("\\\n", "")
 
 
 def test_the_recipe_for_one_machine_works_as_it_is_printed(project, tmp_path):

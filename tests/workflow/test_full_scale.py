@@ -70,16 +70,16 @@ def test_the_table_says_how_long_and_how_many(copy):
     rows = yaml.safe_load((copy.root / "book" / "claims.yml").read_text())
     total = sum(len(row.get("holds", {})) for row in rows if row.get("evidence") == "02_moment_preservation")
     assert f"| {total} of {total} |" in table
-    assert "1,000,000 networks" in table
+    assert "1,000,000\u00a0networks" in table
 
 
 @pytest.mark.parametrize(
     ("parameters", "size"),
     [
-        ({"width": 64, "networks": 2000, "seed": 1}, "2,000 networks"),
+        ({"width": 64, "networks": 2000, "seed": 1}, "2,000\u00a0networks"),
         (
             {"width": 64, "points": 5000, "s": 1.0, "seed": 1},
-            "width 64, points 5,000",
+            "width\u00a064, points\u00a05,000",
         ),
         ({"activation": "relu", "shared": True, "seed": 1}, "–"),
     ],

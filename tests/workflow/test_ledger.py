@@ -56,7 +56,14 @@ def built(tmp_path):
         (tmp_path / "book" / "claims.md").write_text(ledger)
         (tmp_path / "index.md").write_text(INDEX)
         warnings = (tmp_path / "warnings").open("w+")
-        options = {"extensions": ["myst_nb", "fracrepro.workflow.ledger"], "html_theme": "basic"}
+        (tmp_path / "notebooks").mkdir()
+        title = {"cell_type": "markdown", "source": ["# GOOD, in capitals\n"]}
+        (tmp_path / "notebooks" / "01_good.ipynb").write_text(json.dumps({"cells": [title]}))
+        options = {
+            "extensions": ["myst_nb", "fracrepro.workflow.ledger"],
+            "html_theme": "basic",
+            "exclude_patterns": ["notebooks"],
+        }
         out = tmp_path / "out"
         with patch_docutils(), docutils_namespace():
             app = Sphinx(
@@ -102,6 +109,7 @@ def test_a_row_has_an_anchor_and_leads_to_the_section_that_proves_it(built):
     [row] = rows.select("tbody tr")
     assert row["id"] == "claim-product"
     assert row.a["href"] == "executed/01_good.html#proof"
+    assert row.a.get_text() == "page 01, GOOD, in capitals"
     assert page.select("#proof")
     assert [item.get_text() for item in row.select("li")] == [
         "error is below 10⁻¹⁵; it must be at most 10⁻¹²",
@@ -195,3 +203,11 @@ def test_conditions_in_words(value, condition, expected):
 )
 def test_no_sentence_says_at_most_zero_of_an_error(before, kind, expected):
     assert bounded_zero(before, kind) == expected
+
+
+def test_a_margin_leads_to_another_row(built):
+    row = {**CLAIM, "margin": "as in another row ({badge}`quotient`)"}
+    _, ledger, warnings = built(claims=(row, WEAKER))
+    assert warnings == ""
+    [link] = ledger.select("tr#claim-product a[href$='#claim-quotient']")
+    assert link.get_text() == "Needs a condition"

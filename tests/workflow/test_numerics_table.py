@@ -18,7 +18,7 @@ def test_every_row_has_a_paragraph_and_a_budget_worth_its_name():
 
 def test_an_error_above_its_budget_is_named():
     row = dataclasses.replace(table.ROWS[0], differences=lambda: [0.0, -2e-3, 1e-16])
-    with pytest.raises(RuntimeError, match=r"exp\(y\) - 1 - y: 2\.0e-03 where 1e-14 is promised"):
+    with pytest.raises(RuntimeError, match=r"exp\(y\) − 1 − y: 2\.0e-03 where 1e-14 is promised"):
         table.as_table([table.ROWS[0], row])
     not_a_number = dataclasses.replace(row, differences=lambda: [float("nan")])
     with pytest.raises(RuntimeError, match="nan"):
@@ -34,4 +34,4 @@ def test_is_written_where_the_book_has_the_page(tmp_path, monkeypatch):
     table.write(Project(tmp_path))
     written = (tmp_path / "book" / "_generated" / "numerics.md").read_text()
     assert written.count("\n") == 3
-    assert "{ref}`log(1 + y) - y and exp(y) - 1 - y <numerics-cancellation>`" in written
+    assert "{ref}`log(1 + y) − y and exp(y) − 1 − y <numerics-cancellation>`" in written

@@ -18,6 +18,7 @@ SETTINGS = {
         "sphinx.ext.viewcode",
         "sphinx_proof",
         "fracrepro.workflow.reference",
+        "fracrepro.workflow.entries",
     ],
     "autodoc_default_options": {"members": True, "ignore-module-all": True},
     "viewcode_follow_imported_members": False,
@@ -58,7 +59,13 @@ Reference
 FIRST = '''
 """The first module."""
 
-__all__ = ["SIZE", "public"]
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["SIZE", "Box", "Kind", "public"]
+
+#: What there is.
+Kind = Literal["small", "large"]
 
 #: How many there are: as many as fingers on a small hand.
 SIZE = 3
@@ -72,6 +79,21 @@ def public():
 
     >>> public()
     """
+
+
+@dataclass
+class Box:
+    """Hold E r_k^s of max_pairs networks, which falls like e^(-t), as in `r_k`."""
+
+    third: float = 1 / 3
+    content: dict[str, int] = field(default_factory=dict)
+
+    def both(self):
+        """Return two.
+
+        Returns:
+            Two numbers: the first, and the second.
+        """
 
 
 def helper():
@@ -137,8 +159,34 @@ def test_one_click_leads_from_code_to_the_entry_and_one_back(plain):
 
 def test_a_colon_in_the_sentence_of_a_constant_makes_no_type(plain):
     _, api, _ = plain
-    words = api.find(id="toys.first.SIZE").find_next_sibling("dd").get_text()
-    assert words.strip() == "How many there are: as many as fingers on a small hand."
+    words = api.find(id="toys.first.SIZE").find_next_sibling("dd").p.get_text()
+    assert words == "How many there are: as many as fingers on a small hand."
+
+
+def test_a_colon_in_what_is_returned_makes_no_type(plain):
+    _, api, _ = plain
+    fields = api.find(id="toys.first.Box.both").find_next_sibling("dd").dl
+    assert [name.get_text(strip=True) for name in fields.find_all("dt")] == ["Returns:"]
+    assert fields.dd.get_text(strip=True) == "Two numbers: the first, and the second."
+
+
+def test_defaults_and_values_are_for_people(plain):
+    _, api, _ = plain
+    signature = api.find(id="toys.first.Box").get_text()
+    assert "third: float = 1 / 3" in " ".join(signature.split())
+    assert "factory" not in signature
+    paragraphs = [p.get_text() for p in api.find(id="toys.first.SIZE").find_next_sibling("dd").find_all("p")]
+    assert paragraphs[-1] == "Value: 3"
+    kind = api.find(id="toys.first.Kind").find_next_sibling("dd").find_all("p")
+    assert kind[-1].get_text() == "One of 'small', 'large'."
+
+
+def test_exponents_and_indices_are_set_in_prose_alone(plain):
+    _, api, _ = plain
+    sentence = api.find(id="toys.first.Box").find_next_sibling("dd").p
+    assert [tag.get_text() for tag in sentence.find_all(["sub", "sup"])] == ["k", "s", "-t"]
+    assert "max_pairs" in sentence.get_text()
+    assert sentence.code.get_text() == "r_k"
 
 
 def test_the_names_of_the_package_itself_are_shown_as_they_are_called(plain):

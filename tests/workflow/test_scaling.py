@@ -207,6 +207,20 @@ def test_what_is_no_such_record_is_refused_with_its_name(copy):
         scaling_tables.write(copy)
 
 
+def test_a_call_has_one_row_with_both_precisions_and_numbers_stand_on_the_right():
+    row = {"call": "init.normal_", "beside": "a, b", "low": 0.97, "high": 1.03, "extra_bytes": -1}
+    rows = [row | {"dtype": "float32", "ratio": 1.0}, row | {"dtype": "bfloat16", "ratio": 1.04}]
+    rows += [row | {"call": "f, g", "dtype": "float32", "ratio": 2.0, "extra_bytes": 3 * 2**20}]
+    said, table = scaling_tables.large({"rows": rows, "entries": 10**8, "rounds": 5}).split("\n\n")
+    assert "the largest median is 2.00, above the 1.1 allowed" in said
+    found = [line.replace("\N{NO-BREAK SPACE}", " ").strip("| ").split(" | ") for line in table.splitlines()]
+    assert found[1] == ["---"] + 3 * ["---:"]
+    assert found[2:] == [
+        ["`normal_` beside `a`, `b`", "1.00 (0.97 to 1.03)", "1.04 (0.97 to 1.03)", "0 / 0"],
+        ["`f`, `g` beside `a`, `b`", "2.00 (0.97 to 1.03)", "–", "3 / –"],
+    ]
+
+
 def test_a_project_without_the_pages_gets_no_tables(tmp_path):
     scaling_tables.write(Project(tmp_path))
     assert list(tmp_path.iterdir()) == []

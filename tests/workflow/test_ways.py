@@ -45,6 +45,32 @@ def test_headers_without_words_become_cells_and_others_stay():
     assert len(soup("td")) == 3
 
 
+FORMULAS = r"""# A page
+
+Let `it`, ($x$), the $s$-th, $y$’s, [$z$](https://example.org).
+Nothing at $w$ or [in $v$ and more](https://example.org), $u$.
+
+```{table}
+:class: cards
+
+| name | why of <it> | more |
+|---|---|---|
+| one | $q$, two | |
+```
+"""
+
+
+def test_formulas_keep_their_punctuation_and_cells_of_cards_the_names_of_their_columns(built):
+    soup = BeautifulSoup((built(FORMULAS) / "index.html").read_text(), "html.parser")
+    kept = [piece.get_text() for piece in soup.select(".unbroken")]
+    assert kept == [r"(\(x\)),", r"\(s\)-th,", r"\(y\)’s,", r"\(z\).", r"\(u\).", r"\(q\),"]
+    text = " ".join(soup.select_one("p").get_text().split())
+    assert text == (
+        r"Let it, (\(x\)), the \(s\)-th, \(y\)’s, \(z\). Nothing at \(w\) or in \(v\) and more, \(u\)."
+    )
+    assert [cell.get("data-label") for cell in soup("td")] == [None, "why of <it>", None]
+
+
 PAGE = r"""# A page
 
 ```{prf:theorem} Tail index

@@ -90,7 +90,7 @@ fracrepro.figure("training", (panel, options) => {
     const unit = accuracy ? (paired ? ", percentage points" : ", per cent") : "";
     const what = `${FIGURES[figure]}${unit}`;
     const subject = run === "mean" || run === "every" ? "mean" : `seed ${run}`;
-    const words = said.length ? `${axis ? `At ${axis} ${cell} and` : "At"} epoch ${epoch}, ${paired ? "difference in " : ""}${what}, ${subject}: ${said.join("; ")}.` : "No scheme is switched on.";
+    const words = said.length ? `${axis ? `At ${axis.endsWith("s") ? `${cell} ${axis}` : `${axis} ${cell}`} and` : "At"} epoch ${epoch}, ${paired ? "difference in " : ""}${what}, ${subject}: ${said.join("; ")}.` : "No scheme is switched on.";
     picture.draw({
       x: { label: "epoch", range: [1, epochs], whole: true },
       y: { label: paired ? `difference in ${what}` : what, range: [paired ? Math.min(0, bottom) - room : bottom - room, (paired ? Math.max(0, top) : top) + room] },

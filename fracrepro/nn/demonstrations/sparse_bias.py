@@ -1,6 +1,6 @@
 """A ReLU layer whose trainable biases start at a negative constant: its tangent kernel, and its training.
 
-The network is ``f(x) = m^{-1/2} Σ_r a_r max(w_r·x + b_r, 0)`` with fixed signs a_r, w_r ~ N(0, I) and
+The network is f(x) = m^(-1/2) Σ_r a_r max(w_r·x + b_r, 0) with fixed signs a_r, w_r ~ N(0, I) and
 b_r = -B at the start, at inputs of norm 1; weights and biases are trained.
 """
 
@@ -38,7 +38,7 @@ def both_active(cosine: ArrayLike, bias: float) -> np.ndarray:
 
     Args:
         cosine: c in [-1, 1], of any shape.
-        bias: B.
+        bias: the bias B of every neuron.
 
     Raises:
         ArgumentError: outside this range.
@@ -66,7 +66,7 @@ def limit_kernel(inputs: ArrayLike, bias: float) -> np.ndarray:
 
     Args:
         inputs: rows of norm 1.
-        bias: B.
+        bias: the bias B of every neuron.
 
     Raises:
         ArgumentError: for rows of another norm.
@@ -120,8 +120,8 @@ def train(
     Args:
         inputs: rows of norm 1.
         targets: one number for each row.
-        bias: B.
-        neurons: m.
+        bias: the bias B of every neuron.
+        neurons: their number m.
         steps: of gradient descent.
         rng: draws weights and signs.
 

@@ -48,7 +48,7 @@ def fractional_normal_(
     r"""Fill `tensor` with normal draws whose variance preserves the moment of order `s` from layer to layer.
 
     .. math:: W_{ij} \sim N(0, \sigma^2), \qquad
-              \sigma^2 = \frac{n_\text{out}}{\text{fan\_in}} \, (E R_{n_\text{out}}^s)^{-2/s}
+              \sigma^2 = \frac{n_\text{out}}{\text{fan_in}} \, (E R_{n_\text{out}}^s)^{-2/s}
 
     with :math:`R_n` the one-layer factor at width :math:`n`.
     The other modes and formulas are in :func:`fractional_std`.
@@ -213,7 +213,7 @@ def normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None
 def uniform_(
     tensor: Tensor, bound: float, generator: torch.Generator | None = None, *, contiguous: bool = False
 ) -> Tensor:
-    """Fill `tensor` with draws within ±`bound` made where the generator lives.
+    """Fill `tensor` with uniform draws from -`bound` to `bound`, made where the generator lives.
 
     With `contiguous` the order of the draws is that of the indices whatever the layout of the memory, as in
     `reset_parameters` of torch's convolutions; else it is that of the memory, as in `torch.nn.init`.

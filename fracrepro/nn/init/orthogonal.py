@@ -24,8 +24,8 @@ def fractional_orthogonal_(
 ) -> Tensor:
     r"""Fill `tensor` with a semi-orthogonal matrix whose gain preserves the moment of order `s`.
 
-    .. math:: W = \eta Q, \qquad \eta^2 = \frac{n_\text{out}}{\text{fan\_in}} \, (E R^s)^{-2/s}, \qquad
-              E R^s = \frac{E R_{n_\text{out}}^s}{E \chi_{\max(n_\text{out}, \text{fan\_in})}^s}
+    .. math:: W = \eta Q, \qquad \eta^2 = \frac{n_\text{out}}{\text{fan_in}} \, (E R^s)^{-2/s}, \qquad
+              E R^s = \frac{E R_{n_\text{out}}^s}{E \chi_{\max(n_\text{out}, \text{fan_in})}^s}
 
     with Q Haar-distributed, with orthonormal rows or columns, R its one-layer factor and :math:`R_n` that of
     independent standard normal weights at width n.

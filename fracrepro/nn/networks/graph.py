@@ -64,7 +64,7 @@ def graph(
     bias: bool = True,
     last: bool = False,
 ) -> nn.Sequential:
-    r"""Return a network of layers X' = φ(A X Wᵀ) on a fixed graph, with torch's default parameters.
+    r"""Return a network of layers X′ = φ(A X Wᵀ) on a fixed graph, with torch's default parameters.
 
     Layers are called ``aggregate0, dense0, …``; an activation bears its own name and the number of its layer.
     With `skip` every layer between two equal sizes, but the first and the last, is a residual block

@@ -22,7 +22,7 @@ __all__ = ["Block", "framed", "residual"]
 class Block(nn.Module):
     r"""A residual block.
 
-    .. math:: x \mapsto \phi\big(\text{skip}(x) + \text{scale} \cdot \text{branch}(x)\big)
+    .. math:: x \mapsto \varphi\big(\text{skip}(x) + \text{scale} \cdot \text{branch}(x)\big)
 
     This is the contract of :mod:`fracrepro.nn.blocks`; a module of your own with the same three attributes
     and the same forward pass serves as well.
@@ -31,7 +31,7 @@ class Block(nn.Module):
         branch: the layers of the residual branch in their order.
         skip: what the signal passes beside the branch; None passes it on as it is.
         scale: where the learnable factor of the branch starts; None for a branch without one.
-        activation: :math:`\phi`, applied to the sum; None for none.
+        activation: :math:`\varphi`, applied to the sum; None for none.
 
     Raises:
         ArgumentError: for a branch that is no :class:`torch.nn.Sequential`, and a scale that is not finite.
@@ -82,8 +82,8 @@ def residual(
 ) -> nn.Sequential:
     r"""Return residual blocks one behind the other, without a layer before or behind them.
 
-    .. math:: x &\mapsto \text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)), \\
-              x &\mapsto \phi(\text{skip}(x) + \text{scale} \cdot W_m \phi(\cdots \phi(W_1 x)))
+    .. math:: x &\mapsto \text{skip}(x) + \text{scale} \cdot W_m \varphi(\cdots \varphi(W_1 x)), \\
+              x &\mapsto \varphi(\text{skip}(x) + \text{scale} \cdot W_m \varphi(\cdots \varphi(W_1 x)))
 
     The first is ``kind="pre"``, the second ``kind="post"``.
     Blocks are called ``block0, block1, …`` and keep the contract of :mod:`fracrepro.nn.blocks`; the layers of

@@ -17,7 +17,7 @@ __all__ = ["Fixup"]
 class Fixup(BlockScheme):
     r"""The last layer of each branch and the classifier 0, other layers of branches small normal draws.
 
-    .. math:: W_k \sim N\Big(0, \frac{2}{\text{fan\_out}} L^{-1/(m-1)}\Big) \ (k < m), \qquad W_m = 0
+    .. math:: W_k \sim N\Big(0, \frac{2}{\text{fan_out}} L^{-1/(m-1)}\Big) \ (k < m), \qquad W_m = 0
 
     with L blocks of m layers each; a branch with one layer has only the zero.
     Learnable factors start at 1, scalar biases (:class:`fracrepro.nn.networks.ScalarBias`) at 0.

@@ -22,8 +22,8 @@ __all__ = ["DeltaOrthogonal", "Orthogonal"]
 class Orthogonal(Scheme):
     r"""A semi-orthogonal matrix in every layer, whose gain preserves the moment of order `s`.
 
-    .. math:: \eta^2 = \frac{n_\text{out}}{\text{fan\_in}} \, (E R^s)^{-2/s}, \qquad
-              E R^s = \frac{E R_{n_\text{out}}^s}{E \chi_{\max(n_\text{out}, \text{fan\_in})}^s}
+    .. math:: \eta^2 = \frac{n_\text{out}}{\text{fan_in}} \, (E R^s)^{-2/s}, \qquad
+              E R^s = \frac{E R_{n_\text{out}}^s}{E \chi_{\max(n_\text{out}, \text{fan_in})}^s}
 
     At the order 2 that is Kaiming's gain; the root mean square of the signal is kept where a layer widens or
     narrows.

@@ -26,7 +26,7 @@ class Risotto(Scheme):
     r"""Mirrored orthogonal weights whose blocks map halves of the signal by one orthogonal matrix.
 
     A first layer [S; −S] makes the signal [φ(u); φ(−u)]; with LL(U) = [[U, −U], [−U, U]] a block
-    :math:`x \mapsto \phi(\alpha W_2 \phi(W_1 x) + h(x))` takes u to Mu for an orthogonal M:
+    :math:`x \mapsto \varphi(\alpha W_2 \varphi(W_1 x) + h(x))` takes u to Mu for an orthogonal M:
 
     .. math:: \text{C: } h(x) = W_s x, \quad W_1 = LL(U_1), \; W_2 = LL(U_2), \;
               W_s = LL(M - \alpha U_2 U_1)

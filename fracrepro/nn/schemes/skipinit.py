@@ -17,7 +17,7 @@ __all__ = ["ReZero", "SkipInit"]
 class SkipInit(BlockScheme):
     r"""The factor of each branch 0, or :math:`L^{-1/2}` with L blocks; all weights as He et al.
 
-    .. math:: x \mapsto x + \alpha F(x), \qquad W_{ij} \sim N(0, 2/\text{fan\_in})
+    .. math:: x \mapsto x + \alpha F(x), \qquad W_{ij} \sim N(0, 2/\text{fan_in})
 
     At α = 0 the Jacobian of a block with an identity skip connection is the identity, bit for bit.
     Layers outside of the blocks and in skip connections are drawn in the same way; the paper's own last layer
@@ -58,7 +58,7 @@ class ReZero(BlockScheme):
     r"""The factor of each branch 0; all layers, biases too, drawn anew as torch draws them by default.
 
     .. math:: x \mapsto x + \alpha F(x), \qquad \alpha = 0, \quad
-              W_{ij}, b_i \sim U(-1/\sqrt{\text{fan\_in}}, 1/\sqrt{\text{fan\_in}})
+              W_{ij}, b_i \sim U(-1/\sqrt{\text{fan_in}}, 1/\sqrt{\text{fan_in}})
 
     The paper states the form for whole layers, whatever is in them, and the authors' code leaves these at
     their defaults.

@@ -82,7 +82,7 @@ class XavierUniform(UniformScheme):
 
 @dataclass(frozen=True)
 class TorchDefault(UniformScheme):
-    r"""What PyTorch's layers do when they are made: :math:`U(\pm 1/\sqrt{\text{fan\_in}})`, biases too.
+    r"""What PyTorch's layers do when they are made: :math:`U(\pm 1/\sqrt{\text{fan_in}})`, biases too.
 
     The fan is the one that torch reads off a weight, which for transposed convolutions is not the number of
     products in an output.

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from fracrepro.memory import keep_freed_memory
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.graphs import Replayed
-from fracrepro.nn.training.memory import keep_freed_memory
 from fracrepro.nn.training.network import Network, NetworkDescription
 from fracrepro.nn.training.settings import Runs, Settings
 from fracrepro.nn.training.start import stand_in, starting_modules

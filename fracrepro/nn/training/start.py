@@ -35,7 +35,7 @@ def initial_parameters(
 
     The scheme fills the weights of the fully connected layers from the seed's stream ``"weights"``.
     Schemes that scale normal draws get the same draws.
-    Biases and convolutions have PyTorch's default, uniform within :math:`\pm 1/\sqrt{\text{fan\_in}}`, from
+    Biases and convolutions have PyTorch's default, uniform within :math:`\pm 1/\sqrt{\text{fan_in}}`, from
     streams of their own; the fully connected layers' biases are 0 where the network says so.
     Two such schemes at one seed therefore differ by one factor per layer and in nothing else.
 

@@ -27,7 +27,7 @@ _SHARE = "share of the real moment"
 ROWS = Rows()
 
 
-@ROWS.enter("cancellation", "log(1 + y) - y and exp(y) - 1 - y", DEFINITION, "relative", 1e-14)
+@ROWS.enter("cancellation", "log(1 + y) − y and exp(y) − 1 − y", DEFINITION, "relative", 1e-14)
 def _logarithms() -> Iterable[Any]:
     """log(1 + y) - y and e^y - 1 - y, near zero and further out, relatively."""
     points = np.array([1e-12, -1e-5, 0.3, -0.45, 0.6, 3.0, 0.2 + 0.3j, -0.1 + 0.4j])

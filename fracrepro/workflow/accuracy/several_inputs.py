@@ -15,7 +15,11 @@ ROWS = Rows()
 
 
 @ROWS.enter(
-    "kernels", "mean products of two inputs", "quadrature over one coordinate", "of E C to the power", 1e-12
+    "kernels",
+    "mean products of two inputs",
+    "quadrature over one coordinate",
+    r"of $(\E C)^{(m + n)/2}$",
+    1e-12,
 )
 def _kernels() -> Iterable[Any]:
     """E φ(u)^m φ(v)^n, masks and slopes for each input or shared."""

@@ -31,7 +31,7 @@ class Interactive(SphinxDirective):
     """``{interactive} NAME``: a figure that the reader operates, with a caption as its body.
 
     ``:static:`` holds the words for readers without scripts and on paper, with a link to a static figure; on
-    paper the page's address follows, in the place of the caption.
+    paper they also say what a screen has there, in the place of the caption.
     ``:options:`` holds JSON for the script.
     """
 
@@ -61,8 +61,7 @@ class Interactive(SphinxDirective):
         box = nodes.container(classes=["interactive"])
         words, messages = self.parse_inline(self.options["static"], lineno=self.lineno)
         box += Place(figure=name, options=options)
-        title, address = FIGURES[name].title, f"{self.env.docname}.html"
-        paper = f" On a screen the page {address} has a figure to operate here: {title}."
+        paper = f" On a screen there is a figure to operate here: {FIGURES[name].title}."
         words.append(nodes.inline(paper, paper, classes=["interactive-paper"]))
         box += nodes.paragraph("", "", *words, classes=["interactive-static"])
         caption = nodes.container(classes=["interactive-caption"])

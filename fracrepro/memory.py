@@ -1,4 +1,4 @@
-"""Memory that a training step frees stays with the process, for the next step."""
+"""Memory that a step of a computation frees stays with the process, for the next step."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
 def keep_freed_memory() -> bool:
     """Tell the C library once to keep freed memory, not give it back to the system; True where it obeys.
 
-    A step of convolutions frees tens of megabytes, and the next step takes as much: where the system takes it
-    back in between and hands out zeroed pages again, that costs a third of the step.
+    A training step with convolutions, or a block of simulated networks, frees megabytes; the next one takes
+    as much: where the system takes them back in between and hands out zeroed pages again, that costs up to a
+    third of the time.
     One arena for all threads, because those of further threads give memory back whatever they are told.
     The setting is glibc's and lasts for the process; elsewhere nothing happens.
     No number depends on it, and the largest memory in use stays what it was.

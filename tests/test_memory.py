@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from fracrepro.nn.training import memory
+from fracrepro import memory
 
 LINUX = sys.platform.startswith("linux")
 
@@ -18,7 +18,7 @@ def faults(keep):
         from threading import Thread
 
         import torch
-        from fracrepro.nn.training.memory import keep_freed_memory
+        from fracrepro.memory import keep_freed_memory
 
         def work():
             for _ in range(60):
