@@ -52,6 +52,19 @@ def point_of(record):
     return json.dumps({"sha256": digest, "record": record})
 
 
+def test_only_the_file_by_which_python_tries_a_folder_may_stay(tmp_path):
+    for name, content, spared in (
+        ("ufozbpon", b"", True),
+        ("abc_0123", b"blat", True),
+        ("ufozbpon2", b"", False),
+        ("ufozbpo3", b"more", False),
+        ("fracrepro-page-abcd1234", b"", False),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert kills._is_probe(path) is spared, name
+
+
 def test_the_judge_sees_what_is_bad(tmp_path):
     """The control: files that are broken, lost, computed again or left are counted as that."""
     out = tmp_path / "out"
