@@ -30,7 +30,7 @@ def changing(rows: pd.DataFrame, reported: Sequence[str]) -> list[str]:
     """Return those of the columns `reported` that hold numbers, and not always the same one.
 
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"s": [0.5, 1.0], "gain": [1.2, 1.1], "n": [5, 5], "holds": [True, False]})
+    >>> table = pd.DataFrame({"gain": [1.2, 1.1], "n": [5, 5], "holds": [True, False]})
     >>> changing(table, ["gain", "n", "holds"])
     ['gain']
     """

@@ -88,8 +88,10 @@ def swap_defect(weight: Tensor) -> float:
     Source:
         Ours.
 
-    >>> swap_defect(torch.eye(4)), swap_defect(torch.diag(torch.tensor([1.0, 0.0])))
-    (0.0, 1.4142135623730951)
+    >>> swap_defect(torch.eye(4))
+    0.0
+    >>> round(swap_defect(torch.diag(torch.tensor([1.0, 0.0]))), 4)
+    1.4142
     """
     if weight.ndim != 2 or weight.shape[0] % 2 or weight.shape[1] % 2 or not weight.any():
         raise ArgumentError(f"weight of shape {tuple(weight.shape)}: need an even matrix that is not zero")

@@ -52,7 +52,8 @@ def forward_log_norms(
         The network of page 02, def-network; the laws it must follow are the theory's.
 
     >>> from fracrepro.theory.activations import ReLU
-    >>> two = forward_log_norms(2, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> two = forward_log_norms(2, (3, 5, 5), ReLU(), 0.4, generator=generator)
     >>> two.shape, two[:, 0].tolist()
     ((2, 3), [0.0, 0.0])
     """
@@ -103,7 +104,8 @@ def backward_log_norms(
         The backward pass of page 08, backward-thm-walk.
 
     >>> from fracrepro.theory.activations import ReLU
-    >>> one = backward_log_norms(1, (3, 5, 5), ReLU(), 0.4, generator=torch.Generator().manual_seed(0))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> one = backward_log_norms(1, (3, 5, 5), ReLU(), 0.4, generator=generator)
     >>> one.shape
     (1, 3)
     """

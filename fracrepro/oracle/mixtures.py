@@ -27,10 +27,13 @@ __all__ = [
 def mixture_moment(
     s: Any, width: int, activation: Any, *, weights: str = "gaussian", fewest: int = 1, dps: int = 30
 ) -> mpf:
-    """Return E[R^s; R > 0] for fixed slopes, as a sum over the numbers of neurons on either side.
+    r"""Return E[R^s; R > 0] for fixed slopes, as a sum over the numbers of neurons on either side.
 
     With n slopes a and m slopes b, the larger in absolute value being a,
-    ``E R^s = |a|^s E χ_(n+m)^s ₂F₁(-s/2, m/2; (n+m)/2; 1 - b²/a²)``.
+
+    .. math:: E R^s = |a|^s \, E \chi_{n+m}^s \, {}_2F_1\Bigl(-\frac{s}{2}, \frac{m}{2}; \frac{n + m}{2};
+              1 - \frac{b^2}{a^2}\Bigr).
+
     Any s, also complex, with a finite moment; with `fewest`, over the layers with so many neurons alive.
 
     >>> float(mixture_moment(4, 1, (1, 0.5)))   # 3 (1 + 1/16)/2
@@ -94,14 +97,14 @@ def _beta_mixture(x: mpf, width: int, activation: Any, upper: bool) -> mpf:
     return 1 - value if upper else value
 
 
-_Law = namedtuple("_Law", "radius logs probability")
+Law = namedtuple("Law", "radius logs probability")
 
 
-def weight_law(weights: str) -> _Law:
+def weight_law(weights: str) -> Law:
     """Moment of the norm not drawn, mean (two parts) and variance of its log, and the mixture that R² is."""
     laws = {
-        "gaussian": _Law(lambda _s, _width: mpf(1), lambda _b: (mpf(0),) * 3, _gamma_mixture),
-        "orthogonal": _Law(chi_moment, lambda b: (mp.log(2), mp.digamma(b), mp.psi(1, b)), _beta_mixture),
+        "gaussian": Law(lambda _s, _width: mpf(1), lambda _b: (mpf(0),) * 3, _gamma_mixture),
+        "orthogonal": Law(chi_moment, lambda b: (mp.log(2), mp.digamma(b), mp.psi(1, b)), _beta_mixture),
     }
     return laws[choice("weights", weights, tuple(laws))]
 

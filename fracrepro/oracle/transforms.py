@@ -47,8 +47,8 @@ def transform(t: Any, activation: Any, derivative: int = 0) -> mpf:
     A slope a contributes (1 + 2a²t)^(-1/2), a uniform one on [a, b] (asinh(by) - asinh(ay))/((b - a)y),
     y = √(2t).  `t` is positive, or complex.
 
-    >>> float(transform(4, (1, 0)))   # ReLU: (1/3 + 1)/2
-    0.6666666666666666
+    >>> float(transform(1.5, (1, 0)))   # ReLU: (1/2 + 1)/2
+    0.75
     """
     return transforms(t, pieces(activation), derivative + 1)[derivative]
 

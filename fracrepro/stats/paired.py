@@ -249,7 +249,8 @@ def mean_intervals(samples: pd.DataFrame, *, confidence: float = 0.95) -> pd.Dat
         Student (1908).
 
     >>> import pandas as pd
-    >>> mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5).round(12).loc["a"].tolist()
+    >>> found = mean_intervals(pd.DataFrame({"a": [1.0, 3.0]}), confidence=0.5)
+    >>> found.round(12).loc["a"].tolist()
     [2.0, 1.0, 3.0]
     """
     import pandas as pd

@@ -121,7 +121,8 @@ def compare_times(
         O'Brien and Fleming (1987) for pairs with times that are not reached; Fisher (1935) for the signs.
 
     >>> import numpy as np, pandas as pd
-    >>> found = compare_times(pd.Series([1.0, 2.0, 1.0, 3.0]), pd.Series([2.0, 4.0, np.inf, np.inf]))
+    >>> first, second = pd.Series([1.0, 2.0, 1.0, 3.0]), pd.Series([2.0, 4.0, np.inf, np.inf])
+    >>> found = compare_times(first, second)
     >>> found.advantage, found.p_value    # of 8 patterns only the observed one is as extreme
     (1.0, 0.125)
     """

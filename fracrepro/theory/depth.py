@@ -243,10 +243,10 @@ class LogNormLaw:
         return self._mean, self._sd**2, third, fourth
 
     def berry_esseen_bound(self) -> float:
-        """Return a bound of the largest difference between `cdf` and that of the normal limit.
+        r"""Return a bound of the largest difference between `cdf` and that of the normal limit.
 
-        It is ``0.4748 E|ξ|³/(Var ξ)^(3/2)/√k`` with ξ = log R - E log R given survival, and for layers that
-        differ ``0.56 Σ E|ξ_l|³/(Σ Var ξ_l)^(3/2)``.
+        It is :math:`0.4748 \, E|\xi|^3 (\Var \xi)^{-3/2} / \sqrt{k}` with ξ = log R - E log R given survival,
+        and for layers that differ :math:`0.56 \sum E|\xi_l|^3 (\sum \Var \xi_l)^{-3/2}`.
 
         Raises:
             ArgumentError: where the law of one layer is refused, that is, for narrow orthogonal layers.

@@ -59,7 +59,8 @@ def grow_both_ends(
 
     >>> import fracrepro as fr
     >>> rng = np.random.default_rng(0)
-    >>> front, back = grow_both_ends(np.ones((2, 3)), [1, 4], fr.ReLU(), 2 / 3, bias_std=0.1, rng=rng)
+    >>> inputs = np.ones((2, 3))
+    >>> front, back = grow_both_ends(inputs, [1, 4], fr.ReLU(), 2 / 3, bias_std=0.1, rng=rng)
     >>> front.shape, bool(np.array_equal(front[-1], back[-1]))
     ((2, 2, 3), True)
     """
@@ -193,10 +194,13 @@ def both_ends(
     >>> import fracrepro as fr
     >>> first, second = np.random.default_rng(0), np.random.default_rng(1)
     >>> found = both_ends(
-    ...     9, [1, 4, 8], 2, fr.Linear(), 0.1, bias_std=0.3, between=(1, 4), rng=first, series_rng=second
+    ...     9, [1, 4, 8], 2, fr.Linear(), 0.1,
+    ...     bias_std=0.3, between=(1, 4), rng=first, series_rng=second,
     ... )
-    >>> found.outer.shape, found.inner_rate < 0, bool(np.array_equal(found.outer[-1], found.inner))
-    ((3, 9), True, True)
+    >>> found.outer.shape, found.inner_rate < 0
+    ((3, 9), True)
+    >>> bool(np.array_equal(found.outer[-1], found.inner))
+    True
     """
     n, width = arguments.integer("n", n, _COUNTS), arguments.integer("width", width, WIDTHS)
     at = np.atleast_1d(arguments.integers("depths", depths, DEPTHS)).tolist()

@@ -244,15 +244,10 @@ class GramChain:
     def cosine_expansion(self, cosine: ArrayLike, norm: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         r"""Return mean and variance of the cosine after one layer to first order in 1/width.
 
-        With X = φ(u) φ(v), Y = φ(u)², Z = φ(v)² and ν = E Y, ρ = `cosine_map`, the mean is
+        Up to O(1/d²), with X = φ(u) φ(v), Y = φ(u)², Z = φ(v)², ν = E Y, C = Cov(Y, Z) and ρ = `cosine_map`:
 
-        .. math:: \rho + \frac{\rho \, \bigl(\frac34 \mathrm{Var}\, Y + \frac14 \mathrm{Cov}(Y, Z)\bigr)
-                  - \mathrm{Cov}(X, Y)}{d \nu^2} + O(1/d^2),
-
-        and the variance
-
-        .. math:: \frac{\mathrm{Var}\, X - 2 \rho \, \mathrm{Cov}(X, Y)
-                  + \frac12 \rho^2 (\mathrm{Var}\, Y + \mathrm{Cov}(Y, Z))}{d \nu^2} + O(1/d^2).
+        .. math:: &\rho + \bigl(\rho \, (3 \Var Y + C)/4 - \operatorname{Cov}(X, Y)\bigr) / (d \nu^2), \\
+                  &\bigl(\Var X - 2\rho \operatorname{Cov}(X, Y) + \rho^2 (\Var Y + C)/2\bigr) / (d \nu^2).
 
         Args:
             cosine: between two inputs, in [-1, 1], a number or an array.

@@ -35,7 +35,7 @@ def angles(cosine: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cone_integral(powers: tuple[int, int], opening: ArrayLike) -> np.ndarray:
-    r"""Return ``2π E|u|^m |v|^n`` over a cone of the plane where u and v keep their signs.
+    r"""Return :math:`2\pi E|u|^m |v|^n` over a cone of the plane where u and v keep their signs.
 
     u and v are standard normal with the correlation cos θ; u, v > 0 is a cone of opening t = π - θ, and
     u > 0 > v one of opening t = θ:

@@ -183,8 +183,8 @@ def forward_log_norms(
     >>> x = np.array([[3.0, 4.0]])
     >>> rng, ones = np.random.default_rng(0), lambda rng, shape: np.ones(shape)
     >>> logs = forward_log_norms(x, [1.0], fr.Linear(), rng, law=ones)
-    >>> np.exp(logs).round(12).tolist()   # 5, then √2 · 7
-    [[5.0, 9.899494936612]]
+    >>> (np.exp(logs) ** 2).round(10).tolist()   # 5², then 2 · 7²
+    [[25.0, 98.0]]
     """
     layers = passes.forward(inputs, stds, activation, rng, normalize=True, **options)
     return _collect([passes.norms(inputs), *(passes.norms(layer.outputs) for layer in layers)], True)

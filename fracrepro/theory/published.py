@@ -28,12 +28,12 @@ _WEIGHTS = (GAUSSIAN,)
 
 
 # Numbers, or arrays that broadcast.
-_Numbers = TypeVar("_Numbers", float, np.ndarray)
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 def published_variance(
-    name: str, s: _Numbers, width: _Numbers, activation: Activation, weights: Weights = GAUSSIAN
-) -> _Numbers:
+    name: str, s: Numbers, width: Numbers, activation: Activation, weights: Weights = GAUSSIAN
+) -> Numbers:
     """Return the authors' expression of the critical variance, for checked `s` and `width`.
 
     Linear networks have 1/d + (2 - s)/(2d²), and a leaky slope a (0 for ReLU) has

@@ -34,6 +34,8 @@ _SCRIPT = re.compile(  # an index stands behind one letter or a bracket: other w
     rf"\^(?P<up>{_IN_BRACKETS}|-?[{_LETTER}\d]+)"
     rf"|(?:(?<![{_LETTER}_])[{_LETTER}][²³⁴′]?|(?<=\)))_(?P<down>{_IN_BRACKETS}|[{_LETTER}\d]{{1,6}}(?![{_LETTER}\d_]))"
 )
+_COMMENT = re.compile(r"(\s*>>> )(.*\S)\s{2,}# (.*)")
+_LINE = 76  # characters of an example that a page shows unbroken
 _WIDEST = 400  # characters of a value that is shown
 _DIGITS = 8  # characters of a number from which on it is rounded
 _OF_A_SCHEME = ("name", "label", "colour", "source")
@@ -45,6 +47,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_transform(Choices)
     app.add_transform(Scripts)
     app.connect("autodoc-process-signature", readable_signature)
+    app.connect("autodoc-process-docstring", name_module)
+    app.connect("autodoc-process-docstring", lift_comments)
     app.connect("autodoc-process-docstring", say_value, priority=700)  # after the sentence is whole
     app.connect("autodoc-process-docstring", say_names, priority=700)
     app.connect("autodoc-skip-member", skip_names)
@@ -79,7 +83,7 @@ class Scripts(SphinxTransform):
         """Leave code, signatures and formulas alone, and all pages but those of the reference."""
         if self.env.docname.startswith("book/api/"):
             for text in list(self.document.findall(nodes.Text)):
-                if type(text.parent) is nodes.paragraph and _SCRIPT.search(text):
+                if type(text.parent) in (nodes.paragraph, nodes.inline) and _SCRIPT.search(text):
                     text.parent.replace(text, set_scripts(str(text)))
 
 
@@ -128,6 +132,32 @@ def readable_signature(
 def _as_fraction(match: re.Match[str]) -> str:
     near = Fraction(match[0]).limit_denominator(100)
     return f"{near.numerator} / {near.denominator}" if float(near) == float(match[0]) else match[0]
+
+
+def name_module(app: Sphinx | None, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Put its name above what a module says of itself, which else would hang between two entries.
+
+    >>> lines = ["One layer.", ""]
+    >>> name_module(None, "module", "fracrepro.theory.layer", None, None, lines)
+    >>> lines[0]
+    '.. rubric:: fracrepro.theory.layer'
+    """
+    if what == "module":
+        lines[:0] = [f".. rubric:: {name}", ""]
+
+
+def lift_comments(app: Sphinx | None, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Put the comment of a long line of an example above it: broken, its end would look like a result.
+
+    >>> lines = [">>> " + 40 * "x" + "   # " + 40 * "y"]
+    >>> lift_comments(None, "function", "", None, None, lines)
+    >>> [line[:6] for line in lines]
+    ['>>> # ', '>>> xx']
+    """
+    for i in range(len(lines) - 1, -1, -1):
+        found = _COMMENT.fullmatch(lines[i])
+        if found and len(lines[i].strip()) > _LINE:
+            lines[i : i + 1] = [f"{found[1]}# {found[3]}", f"{found[1]}{found[2]}"]
 
 
 def say_value(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -137,17 +137,17 @@ def large(record: Mapping[str, Any]) -> str:
         name = f"`{row['call'].replace('init.', '').replace(', ', '`, `')}` beside `{beside}`"
         by_call.setdefault(name, {})[row["dtype"]] = row
     kinds = list(dict.fromkeys(row["dtype"] for row in record["rows"]))
-    head = ("call", *(f"ratio, {kind}" for kind in kinds), *(f"memory, {kind}" for kind in kinds))
-    rows = [
-        [name, *(_ratio(found.get(kind)) for kind in kinds), *(_extra(found.get(kind)) for kind in kinds)]
-        for name, found in by_call.items()
-    ]
+    head = ("call", *(f"ratio, {kind}" for kind in kinds), "memory, MiB")
+    rows = []
+    for name, found in by_call.items():
+        extra = " / ".join(_extra(found.get(kind)) for kind in kinds).replace(" ", _JOINT)
+        rows.append([name, *(_ratio(found.get(kind)) for kind in kinds), extra])
     worst = max(row["ratio"] for row in record["rows"])
     said = f"{number(record['entries'], '.0e')} entries, {record['rounds']} rounds in turns, one thread"
     said += f"; the largest median is {number(worst, '.2f')}"
     said += f", {'at most' if worst <= ALLOWED else 'above'} the {ALLOWED:g} allowed.\n"
     said += "Ratios of processor times are medians, with the least and the largest in brackets.\n"
-    said += "Memory is what a call takes beside the tensor.\n\n"
+    said += f"Memory is what a call takes beside the tensor, for {' / '.join(kinds)}.\n\n"
     return said + _table(head, rows)
 
 
@@ -159,9 +159,7 @@ def _ratio(row: Mapping[str, Any] | None) -> str:
 
 
 def _extra(row: Mapping[str, Any] | None) -> str:
-    if row is None:
-        return number(None)
-    return f"{number(max(row['extra_bytes'], 0) / 2**20, '.0f')}{_JOINT}MiB"
+    return number(None if row is None else max(row["extra_bytes"], 0) / 2**20, ".0f")
 
 
 def write(project: Project) -> None:

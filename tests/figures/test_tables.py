@@ -91,3 +91,9 @@ def test_every_header_says_what_it_heads():
         **{"one": "col", "two": "col", "mean": "colgroup", "low": "col", "high": "col"},
         **{"a": "rowgroup", "x": "row", "y": "row"},
     }
+
+
+def test_raised_digits_can_be_enlarged_and_the_text_stays():
+    soup = BeautifulSoup(table(pd.DataFrame({"p": [8e-251, 0.5]})).to_html(), "html.parser")
+    assert [cell.get_text() for cell in soup("td", class_="data")] == ["8×10⁻²⁵¹", "0.5"]
+    assert [power.get_text() for power in soup("span", class_="power")] == ["⁻²⁵¹"]

@@ -83,7 +83,7 @@ def imbalance(data: Problem, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def speed(data: Problem, u: np.ndarray, v: np.ndarray) -> float:
-    """Return a rate λ with ``loss(t) ≤ loss(0) e^{-2 λ t}`` along the flow, from the imbalance at the start.
+    """Return a rate λ with loss(t) ≤ loss(0) e^(-2λt) along the flow, from the imbalance at the start.
 
     ``λ = σ_n(x)² (λ_n(D)⁺ + λ_m(-D)⁺)`` with D the imbalance, n points and m outputs, λ_k the k-th largest
     eigenvalue and σ_n the smallest singular value.

@@ -1,6 +1,6 @@
 """A ReLU layer whose trainable biases start at a negative constant: its tangent kernel, and its training.
 
-The network is ``f(x) = m^{-1/2} Σ_r a_r max(w_r·x + b_r, 0)`` with fixed signs a_r, w_r ~ N(0, I) and
+The network is f(x) = m^(-1/2) Σ_r a_r max(w_r·x + b_r, 0) with fixed signs a_r, w_r ~ N(0, I) and
 b_r = -B at the start, at inputs of norm 1; weights and biases are trained.
 """
 

@@ -70,7 +70,8 @@ def hessian_norms(
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> half_square = lambda output: 0.5 * output.square().sum()   # H = x xᵀ, of norm ‖x‖² = 25
-    >>> table = hessian_norms(model, half_square, torch.tensor([[3.0, 4.0]]), generator=torch.Generator())
+    >>> x, generator = torch.tensor([[3.0, 4.0]]), torch.Generator()
+    >>> table = hessian_norms(model, half_square, x, generator=generator)
     >>> table["layer"].tolist(), table["norm"].round(4).tolist()
     (['all', ''], [25.0, 25.0])
     """

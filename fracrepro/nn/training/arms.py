@@ -56,8 +56,8 @@ def arms_between(rescaling: Rescaling) -> dict[str, Arm]:
     Source:
         Derived on page 09, mnist-thm-scale.
 
-    >>> arms_between(Rescaling((2.0, 3.0)))["both"]
-    Arm(weights=(1.0, 1.0), output=6.0, rates=(0.25, 0.1111111111111111))
+    >>> arms_between(Rescaling((2.0, 4.0)))["both"]
+    Arm(weights=(1.0, 1.0), output=8.0, rates=(0.25, 0.0625))
     """
     one = (1.0,) * len(rescaling.factors)
     slower = tuple(1 / c**2 for c in rescaling.factors)
