@@ -22,9 +22,9 @@
     });
   };
 
-  const ROWS = "th.row_heading, table:not(.cards, .dataframe) tbody td:first-child";
-  for (const name of document.querySelectorAll(`.bd-article :is(${ROWS})`)) {
-    name.classList.toggle("short", name.textContent.trim().length <= 16);
+  const SHORT = ".row_heading, .dataframe td:not(.text), table:not(.cards, .dataframe) tbody td:first-child";
+  for (const cell of document.querySelectorAll(`.bd-article :is(${SHORT})`)) {
+    cell.classList.toggle("short", cell.textContent.trim().length <= 14);
   }
 
   const mark = () => {

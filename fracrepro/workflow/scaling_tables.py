@@ -31,7 +31,12 @@ def overhead(record: Mapping[str, Any]) -> str:
         for row in (row for row in record["empty"] if row["backend"] == name):
             times = [_micro(row.get(key)) for key in ("seconds", "driver", "workers", "scheduler")]
             rows.append(
-                [_BACKENDS[name], number(row["tasks"], "d"), *times, f"{number(row['bytes'], '.0f')}{_JOINT}B"]
+                [
+                    _BACKENDS[name],
+                    number(row["tasks"], "d"),
+                    *times,
+                    f"{number(row['bytes'], '.0f')}{_JOINT}B",
+                ]
             )
     changes = []
     for name in _BACKENDS:
@@ -195,7 +200,9 @@ def _micro(seconds: float | None) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{number(1000 * seconds, '.3g')}{_JOINT}ms" if seconds < 1 else f"{number(seconds, '.3g')}{_JOINT}s"
+    return (
+        f"{number(1000 * seconds, '.3g')}{_JOINT}ms" if seconds < 1 else f"{number(seconds, '.3g')}{_JOINT}s"
+    )
 
 
 def _hours(seconds: float) -> str:
