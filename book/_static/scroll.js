@@ -3,20 +3,35 @@
 (() => {
   "use strict";
   const FIGURE = "figure > a.image-reference, figure:has(> img.picture-light)";
-  const WIDE = `.pst-scrollable-table-container, .cell_output .output, div.math mjx-container, span.math, ${FIGURE}`;
+  const BOXES = ".pst-scrollable-table-container, .cell_output .output, div.math mjx-container, span.math, pre";
+  const WIDE = `${BOXES}, ${FIGURE}`;
   const SPARE = 4;
 
-  // How many of its letters' sizes a formula is wide; the style makes it fit its place, on paper too.
-  const measure = (formula) => {
-    const width = formula.querySelector("mjx-math")?.getBoundingClientRect().width;
-    if (!width) return;
-    formula.style.setProperty("--full", formula.style.fontSize);
-    formula.style.setProperty("--ems", (width + 2) / parseFloat(getComputedStyle(formula).fontSize));
-    formula.classList.add("measured");
+  // How many of its letters' sizes each formula is wide; the style makes it fit its place, on paper too.
+  const measure = () => {
+    const formulas = [...document.querySelectorAll(".bd-article div.math mjx-container")];
+    const wide = formulas.map((formula) => {
+      const width = formula.querySelector("mjx-math")?.getBoundingClientRect().width;
+      return width ? (width + 2) / parseFloat(getComputedStyle(formula).fontSize) : null; // null: folded
+    });
+    formulas.forEach((formula, k) => {
+      if (wide[k] === null) return;
+      formula.style.setProperty("--full", formula.style.fontSize);
+      formula.style.setProperty("--ems", wide[k]);
+      formula.classList.add("measured");
+    });
   };
 
+  const SHORT = ".row_heading, .dataframe td:not(.text), table:not(.cards, .dataframe) tbody td:first-child";
+  for (const cell of document.querySelectorAll(`.bd-article :is(${SHORT})`)) {
+    cell.classList.toggle("short", cell.textContent.trim().length <= 14);
+  }
+
   const mark = () => {
-    document.querySelectorAll(".bd-article div.math mjx-container:not(.measured)").forEach(measure);
+    measure();
+    const names = [...document.querySelectorAll(".bd-article :is(p, li) code .pre")];
+    const long = names.filter((name) => name.offsetWidth > name.closest("p, li").clientWidth);
+    for (const name of long) name.classList.add("long");
     for (const box of document.querySelectorAll(`.bd-article :is(${WIDE})`)) {
       const table = box.querySelector("table");
       box.classList.remove("dense"); // a wide table first gets smaller letters, where they are large enough for it
@@ -43,6 +58,7 @@
 
   addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(mark));
   document.fonts?.ready.then(mark); // letters that come later are wider
+  document.fonts?.addEventListener("loadingdone", mark);
   document.addEventListener("toggle", mark, true); // what was folded has no width before
   const atEnd = (box) => box.scrollLeft + box.clientWidth >= box.scrollWidth - 2;
   const follow = ({ target }) => target.classList?.toggle("at-end", atEnd(target));

@@ -31,7 +31,12 @@ def overhead(record: Mapping[str, Any]) -> str:
         for row in (row for row in record["empty"] if row["backend"] == name):
             times = [_micro(row.get(key)) for key in ("seconds", "driver", "workers", "scheduler")]
             rows.append(
-                [_BACKENDS[name], number(row["tasks"], "d"), *times, f"{number(row['bytes'], '.0f')} B"]
+                [
+                    _BACKENDS[name],
+                    number(row["tasks"], "d"),
+                    *times,
+                    f"{number(row['bytes'], '.0f')}{_JOINT}B",
+                ]
             )
     changes = []
     for name in _BACKENDS:
@@ -63,7 +68,7 @@ def kinds(record: Mapping[str, Any]) -> str:
         found = scaling.efficiencies(entry["runs"])
         shares = [number(found[key], ".2f") for key in ("strong", "strong_after", "weak", "weak_after")]
         words = _KINDS[entry["kind"]]
-        rows.append([words, *(f"{number(found[key], '.1f')} s" for key in ("task", "start")), *shares])
+        rows.append([words, *(f"{number(found[key], '.1f')}{_JOINT}s" for key in ("task", "start")), *shares])
         after = min(found["strong_after"], found["weak_after"])
         (reached if after >= GOAL else missed).append(words)
     verdict = f"The goal was an efficiency of at least {GOAL:g} after the start, for tasks above one second"
@@ -191,11 +196,13 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _micro(seconds: float | None) -> str:
-    return number(None) if seconds is None else f"{number(1e6 * seconds, '.3g')} µs"
+    return number(None) if seconds is None else f"{number(1e6 * seconds, '.3g')}{_JOINT}µs"
 
 
 def _seconds(seconds: float) -> str:
-    return f"{number(1000 * seconds, '.3g')} ms" if seconds < 1 else f"{number(seconds, '.3g')} s"
+    return (
+        f"{number(1000 * seconds, '.3g')}{_JOINT}ms" if seconds < 1 else f"{number(seconds, '.3g')}{_JOINT}s"
+    )
 
 
 def _hours(seconds: float) -> str:

@@ -161,8 +161,8 @@ def test_the_numbers_of_the_page_are_those_of_the_record(copy):
     assert "77" in after["scaling_machine"]
     assert "`ffffffffff`" in after["scaling_machine"]
     assert "trial" not in after["scaling_machine"]
-    assert "12,300 µs | 6,700 µs" in after["scaling_overhead"]
-    assert "8,765 B" in after["scaling_overhead"]
+    assert "12,300\N{NO-BREAK SPACE}µs | 6,700\N{NO-BREAK SPACE}µs" in after["scaling_overhead"]
+    assert "8,765\N{NO-BREAK SPACE}B" in after["scaling_overhead"]
     # A worker of two waits for twice the wall time of a task; 99 of that over the item's seconds.
     assert f"| {math.ceil(99 * 2 * 0.012345 / 0.01)} | " in after["scaling_chunks"].replace(",", "")
     assert "missed by Monte Carlo, training and notebooks" in after["scaling_kinds"]
