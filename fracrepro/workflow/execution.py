@@ -19,7 +19,7 @@ from fracrepro.files import temporary_folder
 from fracrepro.workflow import provenance, reports, seals, sources
 from fracrepro.workflow.environment import THREADS, variables
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE
-from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run, heed_stop
+from fracrepro.workflow.worker import RUN_VARIABLE, OtherCodeError, current_run, heed_stop, stop_kernels
 
 START_ATTEMPTS = 4
 CELL_TIMEOUT = 3600  # seconds; a cell that hangs must end some day, and no cell at any profile needs an hour
@@ -71,8 +71,12 @@ def execute(task: Task) -> Outcome:
     started, clock = datetime.now(UTC), time.perf_counter()
     with _alone, temporary_folder(FOLDERS) as folder:
         root = _root(task, folder)
-        with variables(_kernel_environment(task, root)):
-            error = _run_papermill(task, folder, root)
+        try:
+            with variables(_kernel_environment(task, root)):
+                error = _run_papermill(task, folder, root)
+        except BaseException:  # Ctrl-C: a kernel may have begun of which papermill does not know yet
+            stop_kernels(current_run())
+            raise
         executed = json.loads((folder / "executed.ipynb").read_text())
     notebook = sources.without_probe(executed)
     error = error or _problem(notebook)

@@ -178,6 +178,22 @@ def test_the_key_of_a_kernel_lies_in_a_folder_that_the_next_run_sweeps(project):
     assert not stray.exists()
 
 
+def test_a_kernel_that_has_just_begun_ends_with_its_run(project, monkeypatch):
+    """Ctrl-C may come after the kernel's process began and before papermill knows of it."""
+    import papermill
+
+    begun = []
+
+    def starting(*_, **__):
+        begun.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(papermill, "execute_notebook", starting)
+    with pytest.raises(KeyboardInterrupt):
+        notebooks.run(project, ["01_good"], profile="quick", jobs=1)
+    assert begun[0].wait(10) == -signal.SIGKILL
+
+
 def test_a_worker_whose_caller_is_gone_ends_without_a_word():
     """A killed caller resets the line where it had something to read; else the line is at its end."""
     line = "class Line:\n def recv_bytes(self): raise {}\n"
