@@ -19,8 +19,8 @@ from fracrepro.workflow.scaling_tables import markdown
 def as_table(record: Mapping[str, Any]) -> str:
     """Return the counts by attack, a column for each way to end, and when and where they were made.
 
-    >>> row = {"right result": 3, "clear error": 1, "lost": 0}
-    >>> record = {"kill_points": 4, "counts": {"sweep": row}, "started": "2026-01-02T03:04:05+00:00"}
+    >>> counts = {"kill points: sweep": {"right result": 3, "clear error": 1, "lost": 0}}
+    >>> record = {"kill_points": 4, "counts": counts, "started": "2026-01-02T03:04:05+00:00"}
     >>> print(as_table(record | {"seed": 7, "machine": {"cores": 2}, "commit": "0123456789ab"}), end="")
     4 kill points, drawn from the seed 7 on 2 cores on 2026-01-02 at commit `0123456789`.
     <BLANKLINE>
@@ -30,7 +30,10 @@ def as_table(record: Mapping[str, Any]) -> str:
     """
     counts: Mapping[str, Mapping[str, int]] = record["counts"]
     columns = list(next(iter(counts.values())))
-    rows = [[label, *(number(row[name], "d") for name in columns)] for label, row in counts.items()]
+    rows = [
+        [label.removeprefix("kill points: "), *(number(row[name], "d") for name in columns)]
+        for label, row in counts.items()
+    ]
     said = f"{number(record['kill_points'], 'd')} kill points, drawn from the seed {record['seed']} "
     said += f"on {record['machine']['cores']} cores on {record['started'][:10]} "
     said += f"at commit `{record['commit'][:10]}`.\n\n"
