@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fracrepro.workflow.project import ENVIRONMENT_VARIABLE, Project
-from torture import kills, targets
 
 
 def code(source, *tags):
@@ -136,7 +135,9 @@ def make_cluster(tmp_path):
 
 @pytest.fixture
 def case(tmp_path):
-    """A folder with what the attacks need."""
+    """A folder with what the attacks need; they are no part of the copy of the project that a test makes."""
+    from torture import targets
+
     targets.prepare(tmp_path)
     return tmp_path
 
@@ -144,4 +145,6 @@ def case(tmp_path):
 @pytest.fixture(scope="module")
 def references(tmp_path_factory):
     """Unbroken runs, made when first asked for."""
+    from torture import kills
+
     return kills.References(tmp_path_factory.mktemp("references"))
