@@ -613,7 +613,8 @@ def test_trainings_of_several_networks_are_those_of_the_record(operate, name, ax
             check_training(figure, here, "test_accuracy", 2)
             check_training(figure, here, "train_loss", 3, "kaiming")
         said = figure.place.locator(".interactive-says").text_content()
-        assert f"{axis} {cells[-1]}" in said
+        at = f"{cells[-1]} blocks" if axis == "blocks" else f"{axis} {cells[-1]}"
+        assert f"At {at} and epoch" in said
         # The network before that is another one: its numbers would be seen.
         other = results[results[axis] == results[axis].iloc[0]]
         if cells[-1] != results[axis].iloc[0]:
