@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import resource
 import shutil
 import time
@@ -175,7 +176,8 @@ def by_loader(protocol, dataset):
         module.parameters(), protocol.learning_rate, weight_decay=protocol.weight_decay
     )
     samples = PerSample(dataset.train_images, dataset.train_labels, protocol.augment)
-    loaded = iter(DataLoader(samples, protocol.batch_size, shuffle=True))
+    loader = DataLoader(samples, protocol.batch_size, shuffle=True)
+    loaded = itertools.chain.from_iterable(itertools.repeat(loader))
 
     def step():
         images, labels = next(loaded)
