@@ -160,7 +160,7 @@ def kolmogorov_power_bound(tested: ArrayLike, truth: ArrayLike, size: int, *, le
         ArgumentError: outside these ranges, or if the shapes differ.
 
     Source:
-        Derived on page 05, section "Simulated networks against both laws".
+        Derived on page :doc:`Log-normality </book/executed/05_log_normality>`.
 
     >>> kolmogorov_power_bound([0.0], [1.0], 10)   # all observations lie where none should
     1.0

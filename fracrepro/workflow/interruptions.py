@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Where an exception comes up through their C++ while they are imported, the whole process aborts.
+# An exception that comes up through C++ aborts the whole process, as one did at the start of a training, most
+# likely in such an import.
 LOADING = ("torch", "scipy", "pandas", "matplotlib")
 AGAIN = 0.05  # seconds until a signal that fell into such an import comes once more
 
