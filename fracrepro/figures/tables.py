@@ -144,9 +144,11 @@ def tails_table(means: pd.DataFrame) -> Styler:
 
 def _settings(protocol: Settings) -> dict[str, str]:
     """What decides a training, in words."""
+    from fracrepro.nn import data
+
     decay = f", divided by 10 every {protocol.decay_every} epochs" if protocol.decay_every else ""
     return {
-        "data set": _dataset_label(protocol.dataset),
+        "data set": data.label(protocol.dataset),
         "image": " × ".join(map(str, protocol.network.image_shape)),
         **_layers(protocol.network),
         "optimizer": "SGD without momentum",
@@ -174,11 +176,3 @@ def _layers(net: NetworkDescription) -> dict[str, str]:
         "fully connected layers": f"{net.depth}, width {net.width}",
         "activation": f"leaky ReLU, slope {number(net.negative_slope)}, after every layer",
     }
-
-
-def _dataset_label(name: str) -> str:
-    """What a table calls a data set."""
-    from fracrepro.nn import data
-
-    source = data.SOURCES.get(name)
-    return (source and source.label) or name

@@ -125,6 +125,10 @@ def test_the_matrix_libraries_are_looked_for_again_only_after_an_import(tasks, m
     assert looked() == before + 1
 
 
+def test_workers_keep_the_memory_that_a_task_frees(tasks):
+    assert Engine(jobs=2).map(tasks.keeps_memory, range(2)) == [True, True]
+
+
 def test_functions_that_workers_cannot_import_are_refused():
     for function in (lambda x: x, test_duration.__get__(1)):
         with pytest.raises(ArgumentError, match="need one that a module defines"):

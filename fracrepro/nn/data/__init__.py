@@ -13,11 +13,20 @@ from fracrepro.arguments import choice
 from fracrepro.nn.data import cifar10, digits, mnist
 from fracrepro.nn.data.base import DataError, Dataset, Source
 
-__all__ = ["NAMES", "DataError", "Dataset", "fetch", "load", "status", "verify"]
+__all__ = ["NAMES", "DataError", "Dataset", "fetch", "label", "load", "status", "verify"]
 
 SOURCES: dict[str, Source] = {"mnist": mnist.SOURCE, "cifar10": cifar10.SOURCE}
 #: The data sets by name; the first needs no download.
 NAMES = ("digits", *SOURCES)
+
+
+def label(name: str) -> str:
+    """Return what tables call a data set; its name where it has no other.
+
+    >>> label("mnist"), label("digits")
+    ('MNIST', 'digits of scikit-learn')
+    """
+    return digits.LABEL if name == "digits" else SOURCES[name].label if name in SOURCES else name
 
 
 def load(name: str) -> Dataset:

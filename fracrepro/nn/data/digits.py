@@ -9,6 +9,7 @@ from fracrepro.nn.data.base import DataError, Dataset
 # Of the 1797 images five stay unused: both parts are then whole batches of 16, and a run repeats bit for bit.
 TRAIN_SIZE, TEST_SIZE = 1440, 352
 SPLIT_SEED = 0
+LABEL = "digits of scikit-learn"  # what tables call them
 LEVELS = 16  # brightest pixel
 
 
