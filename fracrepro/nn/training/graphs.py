@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,10 @@ Step = Callable[[Tensor, Tensor | None, float], Tensor]
 class Replayed:
     """A step with the same signature that records itself once per shape and learning rate, then replays.
 
+    All recordings share one pool of memory, so that a second one needs next to no more than the first.
+    They may, because none leaves anything there for another: their inputs and what a step changes are
+    allocated outside, and a result is read before the next replay.
+
     Args:
         step: works on tensors of one CUDA device, without waiting for the host.
     """
@@ -27,6 +32,7 @@ class Replayed:
         self.step = step
         self.calls: Counter[tuple[torch.Size, float]] = Counter()
         self.graphs: dict[tuple[torch.Size, float], tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
+        self.pool: Any = None  # that of the first recording
 
     def __call__(self, indices: Tensor, draws: Tensor | None, learning_rate: float) -> Tensor:
         """Take the step; the result is overwritten by the next call."""
@@ -38,8 +44,9 @@ class Replayed:
         if key not in self.graphs:
             held = [tensor.clone() for tensor in inputs]
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):  # records and does not run
+            with torch.cuda.graph(graph, pool=self.pool):  # records and does not run
                 result = self.step(held[0], held[1] if len(held) > 1 else None, learning_rate)
+            self.pool = self.pool or graph.pool()
             self.graphs[key] = graph, held, result
         graph, held, result = self.graphs[key]
         for to, tensor in zip(held, inputs, strict=True):

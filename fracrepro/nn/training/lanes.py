@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ __all__ = ["FIGURES", "Images", "Lane", "ensemble_of", "full_precision", "split"
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 # Eight models of the MNIST network keep their activations in a core's cache; more only wait for memory.
 MODELS_PER_LANE = 8
+# On a GPU a lane shares the launches of a step, which many small models pay with ease, and holds all of its
+# activations at once: a step of a CIFAR-10 model takes about 40 MB, one of an MNIST model 1.5.
+MODELS_PER_GPU_LANE = {"convolutions": 64, "fully connected": 512}
 TEST_BATCH = 1000
 # What a scheme that needs data sees: as many images, of the first in the order of the seed's first epoch.
 START_BATCH = 256
@@ -33,15 +37,18 @@ START_BATCH = 256
 def split(protocol: Runs, device: torch.device) -> list[tuple[int, ...]]:
     """Return the seeds of each lane, by the protocol and the device alone, never by the number of threads.
 
-    On a GPU everything trains in one lane.
+    On a GPU a lane is as large as memory allows: the authors' experiments are one lane each.
     On a CPU convolutions run fastest with one seed at a time, whose schemes convolve the same images at once.
     Fully connected nets run fastest with about eight models at a time; two seeds make at least two lanes.
     """
+    seeds, schemes = protocol.seeds, len(protocol.schemes)
     if device.type == "cuda":
-        return [protocol.seeds]
-    seeds = protocol.seeds
-    together = 1 if protocol.network.convolves else max(1, MODELS_PER_LANE // len(protocol.schemes))
-    together = min(together, -(-len(seeds) // 2))
+        kind = "convolutions" if protocol.network.convolves else "fully connected"
+        most = max(1, MODELS_PER_GPU_LANE[kind] // schemes)
+        together = -(-len(seeds) // -(-len(seeds) // most))  # as few lanes as can be, about alike
+    else:
+        together = 1 if protocol.network.convolves else max(1, MODELS_PER_LANE // schemes)
+        together = min(together, -(-len(seeds) // 2))
     return [seeds[i : i + together] for i in range(0, len(seeds), together)]
 
 
@@ -165,8 +172,30 @@ class Lane:
         return totals / n
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Convolutions in full float32 with one result per input; on a GPU their default is less."""
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products and convolutions in full float32 with one result per input, whatever a program chose for them.
+
+    On a GPU the default of convolutions is less, and a program may have chosen less for products.
+    """
     if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        yield
+        return
+    put_back = _full_products()
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        put_back()
+
+
+def _full_products() -> Callable[[], None]:
+    """Choose full float32 for products of matrices, and return what puts back what was chosen before."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # chosen by torch's newer names, which must not be mixed with this one
+        products = torch.backends.cuda.matmul
+        chosen, products.fp32_precision = products.fp32_precision, "ieee"
+        return partial(setattr, products, "fp32_precision", chosen)
+    torch.set_float32_matmul_precision("highest")
+    return partial(torch.set_float32_matmul_precision, before)

@@ -20,7 +20,7 @@ from fracrepro.files import temporary_folder
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import Images, Lane, split
-from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.settings import DEVICES, Settings
 from fracrepro.nn.training.trainer import table
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Piece:
         """
         if dataset.name != self.protocol.dataset:
             raise ArgumentError(f"dataset = {dataset.name!r}: need {self.protocol.dataset!r}")
-        where = torch.device(choice("device", device, ("cpu", "cuda")))
+        where = torch.device(choice("device", device, DEVICES))
         lane = Lane(self.protocol, self.seeds, Images(dataset, where), where)
         start = time.monotonic()
         with temporary_folder("fracrepro-piece-") as folder:
@@ -132,7 +132,11 @@ def pieces(protocol: Settings, device: str, name: str = "", folder: str = "") ->
         device: ``"cpu"`` or ``"cuda"``.
         name: of the training within its experiment.
         folder: of its checkpoints, below that of the experiment.
+
+    Raises:
+        ArgumentError: for a training that needs another device.
     """
+    protocol.check_device(device)
     lanes = split(protocol, torch.device(device))
     return [Piece(f"{name or protocol.name}, {_seeds(seeds)}", protocol, seeds, folder) for seeds in lanes]
 

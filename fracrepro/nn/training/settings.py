@@ -14,7 +14,10 @@ from fracrepro.nn.data import NAMES
 from fracrepro.nn.schemes.base import Scheme
 from fracrepro.nn.training.network import NetworkDescription
 
-__all__ = ["Runs", "Settings", "Setup"]
+__all__ = ["DEVICES", "Runs", "Settings", "Setup"]
+
+#: Types of devices that train.
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ class Settings(Setup):
         weight_decay: at least 0.
         decay_every: divide the learning rate by ten after every so many epochs; None keeps it.
         augment: random horizontal flip and random crop from the image padded by 4, in training.
+        needs: type of the device that alone may train it, of :data:`DEVICES`; None for any.
+            Results of two devices differ in their last digits, which training makes first ones.
 
     Raises:
         ArgumentError: for a value outside these ranges.
@@ -133,6 +138,7 @@ class Settings(Setup):
     weight_decay: float = 0.0
     decay_every: int | None = None
     augment: bool = False
+    needs: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -144,6 +150,29 @@ class Settings(Setup):
             integer("decay_every", self.decay_every, "[1, inf)")
         if not isinstance(self.augment, bool):
             raise ArgumentError(f"augment = {self.augment!r}: need True or False")
+        if self.needs is not None:
+            choice("needs", self.needs, DEVICES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and numbers, ready for JSON; `needs` only where it is not None."""
+        record = super().to_dict()
+        if self.needs is None:
+            del record["needs"]
+        return record
+
+    def check_device(self, device: str) -> None:
+        """Refuse a device on which these settings may not be trained.
+
+        Args:
+            device: its type.
+
+        Raises:
+            ArgumentError: for another type than `needs`.
+        """
+        if self.needs not in (None, device):
+            raise ArgumentError(
+                f"device = {device!r}: {self.name} is what a device of type {self.needs!r} makes of it"
+            )
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 1."""

@@ -17,7 +17,7 @@ from fracrepro.nn import data
 from fracrepro.nn.data.base import Dataset
 from fracrepro.nn.training.checkpoints import Checkpoints
 from fracrepro.nn.training.lanes import FIGURES, Images, Lane, split
-from fracrepro.nn.training.settings import Settings
+from fracrepro.nn.training.settings import DEVICES, Settings
 from fracrepro.nn.training.start import check_scheme
 
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ def train(
     if not isinstance(protocol, Settings):
         raise ArgumentError(f"protocol = {protocol!r}: need a Protocol, or other Settings")
     where = training_device(device)
+    protocol.check_device(where.type)
     real("interval", interval, "[0, inf)")
     for scheme in protocol.schemes:
         check_scheme(protocol.network, scheme)
     workers = integer("threads", torch.get_num_threads() if threads is None else threads, "[1, inf)")
+    workers = lanes_at_a_time(where, workers)
     dataset = data.load(protocol.dataset) if dataset is None else dataset
     _check_fit(protocol, dataset)
     images = Images(dataset, where)
@@ -103,11 +105,16 @@ def diverged(results: pd.DataFrame) -> pd.DataFrame:
 
 def training_device(name: str) -> torch.device:
     """Return the device of a name: ``"auto"``, ``"cpu"`` or ``"cuda"``; ArgumentError where there is none."""
-    choice("device", name, ("auto", "cpu", "cuda"))
+    choice("device", name, ("auto", *DEVICES))
     have_cuda = torch.cuda.is_available()
     if name == "cuda" and not have_cuda:
         raise ArgumentError("device = 'cuda': this machine, or this build of torch, has none; 'cpu' works")
     return torch.device("cuda" if have_cuda and name != "cpu" else "cpu")
+
+
+def lanes_at_a_time(device: torch.device, threads: int) -> int:
+    """Return how many lanes train side by side: on a GPU one, since nothing else may use it in a capture."""
+    return 1 if device.type == "cuda" else threads
 
 
 def _check_fit(protocol: Settings, dataset: Dataset) -> None:

@@ -13,7 +13,6 @@ from fracrepro.nn.experiments import CIFAR10, DIGITS, MNIST
 from fracrepro.nn.schemes import make
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.families import Residual, Spiking
 from fracrepro.nn.training.network import Network, build_module
 from fracrepro.nn.training.start import initial_parameters
 from fracrepro.nn.training.trainer import COLUMNS, diverged, train
@@ -272,33 +271,3 @@ def test_cifar10_lane_trains_and_repeats(tmp_path, monkeypatch):
     both = figures(results[results.scheme == "xavier"]).reset_index(drop=True)
     # Another set of schemes is another grouped convolution: float32 rounding, 1e-6 after a few steps.
     pd.testing.assert_frame_equal(alone, both, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"decay_every": 1},
-        {"network": Residual((1, 8, 8), blocks=3, width=16, scale=1.0)},
-        {"network": Spiking((1, 8, 8), depth=3, steps=2), "schemes": (make("spiking"),)},
-    ],
-)
-def test_cuda_gives_the_same_numbers(digits, changes):
-    # Five layers keep rounding from growing; the replayed steps must meet the CPU's to float tolerance.
-    protocol = QUICK.replace(**({"network": Network((1, 8, 8), depth=5), "learning_rate": 0.01} | changes))
-    on_gpu, on_cpu = (figures(train(protocol, digits, device=device)) for device in ("cuda", "cpu"))
-    pd.testing.assert_frame_equal(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_convolutions_give_the_same_numbers():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (2048, 3, 32, 32), dtype=np.uint8)
-    labels = rng.integers(0, 10, 2048, dtype=np.uint8)
-    noise = data.Dataset("cifar10", images, labels, images[:500], labels[:500])
-    protocol = CIFAR10.replace(epochs=2, seeds=(0, 1), schemes=(KAIMING, XAVIER))
-    on_gpu, on_cpu = (figures(train(protocol, noise, device=device)) for device in ("cuda", "cpu"))
-    pd.testing.assert_frame_equal(on_gpu, on_cpu, rtol=1e-3, atol=1e-2)
