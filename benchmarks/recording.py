@@ -21,6 +21,16 @@ def options(words):
     return parser.parse_args()
 
 
+def gpu(options):
+    """The GPU that a benchmark is about, and what it is called; a trial takes a CPU where there is none."""
+    import torch
+
+    from fracrepro.nn.training.trainer import training_device
+
+    device = training_device("auto" if options.trial else "cuda")
+    return device, torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+
+
 @contextmanager
 def record(name, options):
     """A dictionary to fill; then `OUT/NAME.json` has it with its provenance, sealed."""

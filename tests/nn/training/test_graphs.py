@@ -5,6 +5,7 @@ Python would have done meanwhile.  What a step reads from Python is therefore fr
 """
 
 from contextlib import contextmanager, nullcontext
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ class Tape(TorchDispatchMode):
 class FakeGraph:
     """What `torch.cuda.CUDAGraph` is to a step: it replays, and owns a pool."""
 
-    made: list = []
+    made: ClassVar[list] = []
 
     def __init__(self):
         self.tape, self.replays, self.given = Tape(), 0, None
