@@ -303,6 +303,8 @@ def main():
         print(found["limits"], flush=True)
         for name, counts in seeds.items():
             dataset = data.load(name)
+            if options.trial:
+                dataset = few(dataset)
             for count in counts:
                 protocol = PROTOCOLS[name].replace(seeds=range(count))
                 compiled = not options.trial and count == counts[0]  # as many modules as the authors' runs
@@ -313,6 +315,12 @@ def main():
             if protocol.network.convolves:
                 for row in convolution_ways(protocol, device, settings, clock):
                     note(found, "convolutions", row)
+
+
+def few(dataset):
+    """The first images of a data set."""
+    parts = ("train_images", "train_labels", "test_images", "test_labels")
+    return data.Dataset(dataset.name, *(getattr(dataset, part)[:2048] for part in parts))
 
 
 def note(found, name, row):

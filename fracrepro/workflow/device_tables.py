@@ -1,7 +1,6 @@
 """The tables of what a GPU does, for the page about it; where nothing was measured, the page says so.
 
-`benchmarks/device.py` and `benchmarks/full_weights.py` measure on a GPU and write the records; experiments whose
-name ends in ``_cuda`` are trained there.
+`benchmarks/device.py` and `benchmarks/full_weights.py` measure on a GPU and write the records.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Any
 
 from fracrepro import files
 from fracrepro.figures.numbers import number
+from fracrepro.nn import data
 from fracrepro.workflow import scaling
 from fracrepro.workflow.project import Project
 from fracrepro.workflow.scaling_tables import markdown
@@ -41,7 +41,7 @@ def steps(record: Mapping[str, Any]) -> str:
         ratios = [number(found[way]["ratio"], ".2f") if way in found else number(None) for way in others]
         shares = [number(step["shares"][name], ".0%") for name in ("arithmetic", "memory", "launches")]
         took = number(1000 * found[_OURS]["seconds"], ".3g")
-        rows.append([step["experiment"], number(step["models"], "d"), took, *ratios, *shares])
+        rows.append([data.label(step["experiment"]), number(step["models"], "d"), took, *ratios, *shares])
     return markdown(head, rows)
 
 
@@ -50,12 +50,11 @@ def epochs(record: Mapping[str, Any]) -> str:
     head = ("experiment", "models", "an epoch, s", "epochs", "together, min", "memory, GiB")
     rows = []
     for row in record["epochs"]:
-        together = row["start"] + row["seconds"] * row["all_epochs"]
-        memory = None if row["peak_bytes"] is None else row["peak_bytes"] / 2**30
-        numbers = [number(row["models"], "d"), number(row["seconds"], ".3g"), number(row["all_epochs"], "d")]
-        rows.append(
-            [row["experiment"], *numbers, number(together / 60, ".2g"), number(memory, ".1f" if memory else "")]
-        )
+        together = (row["start"] + row["seconds"] * row["all_epochs"]) / 60
+        cells = [data.label(row["experiment"]), number(row["models"], "d"), number(row["seconds"], ".3g")]
+        cells += [number(row["all_epochs"], "d"), number(together, ".1f")]
+        memory = row["peak_bytes"]
+        rows.append([*cells, number(None) if memory is None else number(memory / 2**30, ".1f")])
     return markdown(head, rows)
 
 
@@ -82,7 +81,8 @@ def provenance_line(record: Mapping[str, Any]) -> str:
     line = f"Measured on {record['device']['training']} on {record['started'][:10]} with torch "
     line += f"{record['versions']['torch']}, at commit `{record['commit'][:10]}`.\n"
     if record["trial"]:
-        line += "**This was a trial** with small sizes: its numbers show the form of the tables and mean nothing.\n"
+        line += "**This was a trial** with small sizes: it shows the form of the tables, "
+        line += "and its numbers mean nothing.\n"
     return line
 
 

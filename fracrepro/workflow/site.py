@@ -14,7 +14,15 @@ from pathlib import Path
 from fracrepro import files
 from fracrepro.arguments import shown
 from fracrepro.errors import ArgumentError, FracreproError, MissingPackageError
-from fracrepro.workflow import attack_table, claims, findings, full_scale, pictures, scaling_tables
+from fracrepro.workflow import (
+    attack_table,
+    claims,
+    device_tables,
+    findings,
+    full_scale,
+    pictures,
+    scaling_tables,
+)
 from fracrepro.workflow.interactive import tables
 from fracrepro.workflow.project import Project, read_yaml
 
@@ -130,6 +138,7 @@ def build(project: Project, profile: str) -> None:
         full_scale.write(project)
         scaling_tables.write(project)
         attack_table.write(project)
+        device_tables.write(project)
         pictures.write(project)
         numerics_table.write(project)
         install_mathjax(project)

@@ -38,6 +38,7 @@ INTERNAL = {
     "fracrepro.nn.training.streams": "how a seed makes streams",
     "fracrepro.files": "how files are written",
     "fracrepro.workflow.attack_table": "behind `fracrepro build`",
+    "fracrepro.workflow.device_tables": "behind `fracrepro build`",
     "fracrepro.workflow.answers": "behind `fracrepro check-answers`",
     "fracrepro.workflow.course": "tables of the course in the book",
     "fracrepro.workflow.exercises": "behind `fracrepro check-answers` and `fracrepro handout`",
