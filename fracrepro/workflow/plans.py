@@ -35,12 +35,30 @@ def load(path: Path, experiment: Experiment) -> ExperimentPlan:
             scheme, and whatever else does not fit; names the file and the field.
     """
     try:
-        plan = ExperimentPlan.from_dict(read_yaml(path))
+        plan = ExperimentPlan.from_dict(_fields(path))
         _check_against(plan, experiment)
     except ArgumentError as error:
         words = str(error)
         raise ArgumentError(words if words.startswith(str(path)) else f"{path}: {words}") from None
     return plan
+
+
+def _fields(path: Path) -> Any:
+    """What a file says; one that is `like` another plan has seeds of its own, and the rest is the other's."""
+    fields = read_yaml(path)
+    if not isinstance(fields, dict) or "like" not in fields:
+        return fields
+    like, own = fields["like"], {"seeds": fields["seeds"]} if "seeds" in fields else {}
+    for name in fields:
+        if name not in ("like", "seeds"):
+            raise ArgumentError(f"{name}: a plan that is like another has only its seeds")
+    other = path.parent / f"{like}.yml"
+    if not isinstance(like, str) or Path(like).name != like or not other.is_file():
+        raise ArgumentError(f"like = {like!r}: need the name of a plan beside this one")
+    there = read_yaml(other)
+    if not isinstance(there, dict) or "like" in there:
+        raise ArgumentError(f"like = {like!r}: need a plan that is whole")
+    return {name: value for name, value in there.items() if name not in ("seeds", "looks")} | own
 
 
 def parts(experiment: Experiment, plan: ExperimentPlan | None, folder: Path) -> list[tuple[Experiment, Path]]:

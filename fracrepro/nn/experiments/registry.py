@@ -12,8 +12,16 @@ from fracrepro.nn.experiments.mechanism import MECHANISM
 from fracrepro.nn.experiments.orders import ORDERS, ORDERS_RATES
 from fracrepro.nn.experiments.protocol import PROTOCOLS
 from fracrepro.nn.experiments.sweep import SWEEPS
+from fracrepro.nn.experiments.trials import Trials
 
 __all__ = ["EXPERIMENTS", "experiment"]
+
+
+def _on_a_gpu(trials: Trials, first: int) -> Trials:
+    """The same comparison at ten times as many seeds, on a GPU alone; `first` is the first of them."""
+    count = 10 * len(trials.base.seeds)
+    return trials.replace(name=f"{trials.name}_cuda", seeds=tuple(range(first, first + count)), needs="cuda")
+
 
 #: Every experiment with a record, by name.
 EXPERIMENTS: dict[str, Experiment] = {
@@ -31,6 +39,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             CONTEST_RATES,
             BLOCKS,
             BLOCKS_RATES,
+            _on_a_gpu(MECHANISM, 3000),  # cifar10_cuda has the seeds before
+            _on_a_gpu(ORDERS, 1000),
+            _on_a_gpu(CONTEST, 1000),
+            _on_a_gpu(BLOCKS, 1000),
         )
     },
 }

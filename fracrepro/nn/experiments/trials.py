@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Trial", "Trials"]
 
 # What all trials of an experiment have in common; the rest is each one's own.
-_COMMON = ("dataset", "seeds", "epochs", "batch_size", "weight_decay", "decay_every", "augment")
+_COMMON = ("dataset", "seeds", "epochs", "batch_size", "weight_decay", "decay_every", "augment", "needs")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Trials(SeveralProtocols):
     def to_dict(self) -> dict[str, Any]:
         """Return what trials have in common, each of them, and the schemes, rates and cells of a plan."""
         described = self.base.to_dict()
-        record = {name: described[name] for name in ("experiment", *_COMMON)}
+        record = {name: described[name] for name in ("experiment", *_COMMON) if name in described}
         arms = dict.fromkeys((each.arm, each.scheme.order) for each in self.trials)
         return record | {
             "axes": {self.axis: list(dict.fromkeys(each.cell for each in self.trials))},
@@ -201,7 +201,7 @@ class Trials(SeveralProtocols):
                 )
                 for each in record["trials"]
             ]
-            common = {name: record[name] for name in _COMMON}
+            common = {name: record[name] for name in _COMMON if name in record}
             first = trials[0]
             base = Protocol(
                 name=record["experiment"],
