@@ -86,11 +86,17 @@ def _record(
     clock, resumed = time.perf_counter(), checkpoints.is_dir()
 
     def train(part: Experiment, place: Path) -> pd.DataFrame:
-        if engine is None:
-            return part.run(images, device=device, checkpoint=place, interval=interval, progress=progress)
-        from fracrepro.workflow import training_tasks  # a bare machine trains without it
+        from fracrepro.nn.training.checkpoints import forget_parameters
 
-        return training_tasks.run(part, images, place, engine, device=device, interval=interval)
+        if engine is None:
+            found = part.run(images, device=device, checkpoint=place, interval=interval, progress=progress)
+        else:
+            from fracrepro.workflow import training_tasks  # a bare machine trains without it
+
+            found = training_tasks.run(part, images, place, engine, device=device, interval=interval)
+        if part != experiment:  # later parts may take days
+            forget_parameters(place)
+        return found
 
     with _begun(checkpoints, planned) as start:
         results, trained = plans.train(experiment, planned.plan if planned else None, checkpoints, train)

@@ -388,7 +388,12 @@ def test_a_training_stops_at_the_first_look_that_decides(project, monkeypatch):
 
 
 def test_a_training_goes_on_while_a_comparison_is_open(project, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(
+        "fracrepro.nn.training.checkpoints.forget_parameters", lambda folder: forgotten.append(folder.name)
+    )
     calls, facts = looks(project, 1e-6, monkeypatch)
+    assert forgotten == ["look-1", "look-2"]
     assert calls == [(100, 101, 102, 103), (104, 105, 106, 107)]
     assert facts["protocol"]["seeds"] == list(TINY.seeds)
     results = records.load_record(project.recorded, TINY)

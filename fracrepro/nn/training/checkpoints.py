@@ -31,6 +31,7 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "checked_figures",
+    "forget_parameters",
     "read_checkpoint",
     "trained_parameters",
     "write_checkpoint",
@@ -38,6 +39,8 @@ __all__ = [
 
 MAGIC = b"fracrepro checkpoint 2"
 _OLD = b"fracrepro checkpoint 1"  # did not say whose runs it holds
+_PREFIX = "seeds-"
+_FILES = f"{_PREFIX}*.ckpt"
 
 
 _AGAIN = "delete it to train its runs again"
@@ -80,22 +83,43 @@ class Checkpoints:
     def restore(self, lane: Lane) -> None:
         """Bring a fresh lane to its last checkpoint, if there is one.
 
+        One that has ended may have lost its parameters (:func:`forget_parameters`): it has its figures then.
+
         Raises:
             CheckpointError: when the file is damaged, or of another experiment or other runs (says what
                 differs).
         """
-        path = self.path(lane)
+        path, epochs = self.path(lane), lane.protocol.epochs
         if not path.exists():
             return
         content = read_checkpoint(path, {**self.expected, "runs at seeds": list(lane.seeds)})
-        _fill(path, lane.ensemble.tensors, content)
-        lane.figures = checked_figures(path, content, (None, *lane.figures.shape[1:]))
-        if not 1 <= lane.epoch <= lane.protocol.epochs:
-            raise CheckpointError(f"{path} holds {lane.epoch} epochs: need 1 to {lane.protocol.epochs}")
+        figures = checked_figures(path, content, (None, *lane.figures.shape[1:]))
+        if not 1 <= len(figures) <= epochs:
+            raise CheckpointError(f"{path} holds {len(figures)} epochs: need 1 to {epochs}")
+        if not (len(figures) == epochs and content.get("tensors") == []):
+            _fill(path, lane.ensemble.tensors, content)
+        lane.figures = figures
 
     def path(self, lane: Lane) -> Path:
         """The file of a lane."""
-        return self.folder / f"seeds-{'-'.join(map(str, _ends(lane.seeds)))}.ckpt"
+        return self.folder / f"{_PREFIX}{'-'.join(map(str, _ends(lane.seeds)))}.ckpt"
+
+
+def forget_parameters(folder: str | os.PathLike[str]) -> None:
+    """Leave only the figures in the checkpoints of runs that have ended, below a folder too.
+
+    A table needs no more, and a thousand runs have parameters of half a gigabyte.
+
+    Raises:
+        CheckpointError: when a file is damaged.
+        OSError: when a file cannot be written; it then stays as it is.
+    """
+    for path in sorted(Path(folder).rglob(_FILES)):
+        content = read_checkpoint(path)
+        described = content.pop("experiment")
+        figures = content.get("figures")
+        if content.get("tensors") and figures is not None and len(figures) == described.get("epochs"):
+            write_checkpoint(path, described, {**content, "tensors": []})
 
 
 def trained_parameters(
@@ -104,10 +128,10 @@ def trained_parameters(
     """Return the latest parameters in a folder of checkpoints, by scheme, order and seed.
 
     Raises:
-        CheckpointError: when a file is damaged, or there is none.
+        CheckpointError: when a file is damaged or has lost its parameters, or there is none.
     """
     runs: dict[tuple[str, float | None, int], OrderedDict[str, Tensor]] = {}
-    for path in sorted(Path(folder).glob("seeds-*.ckpt")):
+    for path in sorted(Path(folder).glob(_FILES)):
         content = read_checkpoint(path)
         record = dict(content["experiment"])
         try:

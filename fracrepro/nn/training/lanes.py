@@ -110,7 +110,8 @@ class Lane:
         # A graph would repeat the draws that it recorded.
         replays = device.type == "cuda" and not network.draws
         self.step = Replayed(self._step) if replays else self._step
-        self.figures = torch.empty(0, len(FIGURES), self.ensemble.size, dtype=torch.float64)
+        self.size = self.ensemble.size  # how many runs
+        self.figures = torch.empty(0, len(FIGURES), self.size, dtype=torch.float64)
 
     @property
     def epoch(self) -> int:
@@ -123,9 +124,13 @@ class Lane:
         with full_precision(self.device):
             train = self._train_epoch(self.epoch + 1, check).cpu()
             test = self._test().cpu()
-        seconds = torch.full((1, self.ensemble.size), (time.perf_counter() - start) / self.ensemble.size)
+        seconds = torch.full((1, self.size), (time.perf_counter() - start) / self.size)
         figures = torch.cat([train, test, seconds.to(torch.float64)])
         self.figures = torch.cat([self.figures, figures.unsqueeze(0)])
+
+    def release(self) -> None:
+        """Let go of parameters, buffers and recordings, which a lane that has ended needs no more."""
+        del self.ensemble, self.step
 
     def _starts(self) -> list[Tensor]:
         """Images for schemes that need data, one batch a seed, on the CPU, where runs start."""
@@ -139,7 +144,7 @@ class Lane:
         order = batches.order(self.seeds, epoch, n).to(self.device)
         draws = batches.augmentation(self.seeds, epoch, n).to(self.device) if protocol.augment else None
         rate = protocol.learning_rate_at(epoch)
-        totals = torch.zeros(2, self.ensemble.size, dtype=torch.float64, device=self.device)
+        totals = torch.zeros(2, self.size, dtype=torch.float64, device=self.device)
         for first in range(0, n, protocol.batch_size):
             check()
             window = slice(first, first + protocol.batch_size)
@@ -164,7 +169,7 @@ class Lane:
     def _test(self) -> Tensor:
         """Mean loss and accuracy on the test set."""
         n = len(self.images.test_labels)
-        totals = torch.zeros(2, self.ensemble.size, dtype=torch.float64, device=self.device)
+        totals = torch.zeros(2, self.size, dtype=torch.float64, device=self.device)
         for first in range(0, n, TEST_BATCH):
             window = slice(first, first + TEST_BATCH)
             images = batches.normalize(self.images.test_images[window])

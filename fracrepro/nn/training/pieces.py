@@ -156,14 +156,16 @@ def collect(protocol: Settings, dataset: Dataset, folder: Path, device: str) -> 
     """
     host = torch.device("cpu")
     images = Images(dataset, host)
-    lanes = [Lane(protocol, seeds, images, host) for seeds in split(protocol, torch.device(device))]
-    saved = Checkpoints(folder, protocol, dataset.digest, device)
-    for lane in lanes:
+    saved, lanes = Checkpoints(folder, protocol, dataset.digest, device), []
+    for seeds in split(protocol, torch.device(device)):
+        lane = Lane(protocol, seeds, images, host)
         saved.restore(lane)
         if lane.epoch < protocol.epochs:
             raise ArgumentError(
                 f"{protocol.name}, {_seeds(lane.seeds)}: ended after {lane.epoch} of {protocol.epochs} epochs"
             )
+        lane.release()
+        lanes.append(lane)
     return table(protocol, lanes)
 
 

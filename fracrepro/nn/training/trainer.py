@@ -139,7 +139,7 @@ def _run(
 
     before, stop = torch.get_num_threads(), threading.Event()
     runs = len(protocol.schemes) * len(protocol.seeds)
-    done = sum(lane.epoch * lane.ensemble.size for lane in lanes)
+    done = sum(lane.epoch * lane.size for lane in lanes)
     bar = tqdm(
         total=protocol.epochs * runs,
         initial=done,
@@ -161,7 +161,8 @@ def _run(
             if saved and (lane.epoch == protocol.epochs or time.monotonic() - last >= interval):
                 saved.save(lane)
                 last = time.monotonic()
-            bar.update(lane.ensemble.size)
+            bar.update(lane.size)
+        lane.release()
 
     try:
         with bar, ThreadPoolExecutor(workers) as pool:
