@@ -10,6 +10,7 @@ import pytest
 
 from fracrepro import files
 from fracrepro.errors import ArgumentError
+from fracrepro.nn.training.lanes import MODELS_PER_GPU_LANE
 from fracrepro.workflow import device_tables, seals
 from fracrepro.workflow.project import Project
 
@@ -116,6 +117,12 @@ def test_what_nobody_measured_is_said(project):
     device_tables.write(project)
     for name in ("device", "full_weights"):
         assert written(project, name).startswith("Nobody has measured this yet")
+
+
+def test_the_page_knows_how_large_lanes_are():
+    dense, convolutions = (MODELS_PER_GPU_LANE[kind] for kind in ("fully connected", "convolutions"))
+    page = (ROOT / "book" / device_tables.PAGE).read_text()
+    assert f"up to {dense} fully connected networks, or {convolutions} with convolutions" in page
 
 
 def test_a_trial_is_called_one(project):

@@ -23,9 +23,10 @@ from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.experiments.tail_figures import TailStudy, figures_of, kept, sample_of
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.lanes import full_precision, split
+from fracrepro.nn.training.lanes import split
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.preactivations import layer_tails, pre_activations
+from fracrepro.nn.training.precision import full_precision
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,8 +20,8 @@ from fracrepro.nn.experiments.protocol import MNIST
 from fracrepro.nn.experiments.tail_figures import TailStudy, figures_of, kept, sample_of
 from fracrepro.nn.training import batches
 from fracrepro.nn.training.ensemble import Ensemble
-from fracrepro.nn.training.lanes import full_precision
 from fracrepro.nn.training.network import Network
+from fracrepro.nn.training.precision import full_precision
 from fracrepro.nn.training.settings import Setup
 from fracrepro.nn.training.streams import stream
 

@@ -96,7 +96,9 @@ class Checkpoints:
         figures = checked_figures(path, content, (None, *lane.figures.shape[1:]))
         if not 1 <= len(figures) <= epochs:
             raise CheckpointError(f"{path} holds {len(figures)} epochs: need 1 to {epochs}")
-        if not (len(figures) == epochs and content.get("tensors") == []):
+        if len(figures) == epochs and content.get("tensors") == []:
+            lane.release()  # the parameters that it has are those of its start
+        else:
             _fill(path, lane.ensemble.tensors, content)
         lane.figures = figures
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fracrepro.nn.schemes.base import Scheme
+from fracrepro.nn.training.convolutions import as_products, grouped
 from fracrepro.nn.training.network import Network
 from fracrepro.nn.training.start import initial_parameters
 
@@ -63,6 +64,7 @@ class Ensemble:
             for k in range(len(network.channels))
             for part in ("weight", "bias")
         ]
+        self._convolve = grouped if torch.device(device).type == "cpu" else as_products
         self._made: dict[int, list[Tensor]] = {}
         self._rates = [network.rate_of(f"dense{k}.weight") for k in range(network.depth)]
         depth = range(network.depth)
@@ -137,14 +139,7 @@ class Ensemble:
         """What enters the first fully connected layer: (G, B, n_in) if shared, else (G·S, B, n_in)."""
         if self.shares_input:
             return images.flatten(2)
-        batch = images.shape[1]
-        h = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        groups = self.seeds  # the first block reads one image for all schemes at a seed
-        for weight, bias in zip(self.convolutions[::2], self.convolutions[1::2], strict=True):
-            # ReLU after pooling: the same values and gradients as before it, on a quarter of the numbers.
-            h = F.relu(F.max_pool2d(F.conv2d(h, weight, bias, groups=groups), 2))
-            groups = self.size
-        return h.reshape(batch, self.size, -1).transpose(0, 1).contiguous()
+        return self._convolve(images, self.convolutions, self.size)
 
     def _forward(self, h: Tensor) -> list[Tensor]:
         """The input and the output of each fully connected layer; the outputs live in buffers used again."""

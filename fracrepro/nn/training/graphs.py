@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +35,7 @@ class Replayed:
         self.calls: Counter[tuple[torch.Size, float]] = Counter()
         self.graphs: dict[tuple[torch.Size, float], tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
         self.pool: Any = None  # that of the first recording
+        self.side: torch.cuda.Stream | None = None  # of the real steps, with a workspace of its own
 
     def __call__(self, indices: Tensor, draws: Tensor | None, learning_rate: float) -> Tensor:
         """Take the step; the result is overwritten by the next call."""
@@ -42,23 +45,42 @@ class Replayed:
             return self._on_side_stream(indices, draws, learning_rate)
         inputs = [indices] if draws is None else [indices, draws]
         if key not in self.graphs:
-            held = [tensor.clone() for tensor in inputs]
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self.pool):  # records and does not run
-                result = self.step(held[0], held[1] if len(held) > 1 else None, learning_rate)
-            self.pool = self.pool or graph.pool()
-            self.graphs[key] = graph, held, result
+            self.graphs[key] = self._recorded(inputs, learning_rate)
         graph, held, result = self.graphs[key]
         for to, tensor in zip(held, inputs, strict=True):
             to.copy_(tensor)
         graph.replay()
         return result
 
+    def _recorded(
+        self, inputs: list[Tensor], learning_rate: float
+    ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]:
+        """Record the step for such inputs; recording runs nothing."""
+        held = [tensor.clone() for tensor in inputs]
+        graph = torch.cuda.CUDAGraph()
+        with _no_collection(), torch.cuda.graph(graph, pool=self.pool):
+            result = self.step(held[0], held[1] if len(held) > 1 else None, learning_rate)
+        self.pool = self.pool or graph.pool()
+        return graph, held, result
+
     def _on_side_stream(self, indices: Tensor, draws: Tensor | None, learning_rate: float) -> Tensor:
         """An ordinary step where captures may follow: not on the default stream."""
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        self.side = self.side or torch.cuda.Stream()
+        self.side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.side):
             result = self.step(indices, draws, learning_rate)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(self.side)
         return result
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage: an old recording among it would be freed, which ends a capture."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

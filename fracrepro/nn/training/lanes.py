@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -18,16 +16,17 @@ from fracrepro.nn.training.ensemble import Ensemble
 from fracrepro.nn.training.functional import FunctionalEnsemble
 from fracrepro.nn.training.graphs import Replayed
 from fracrepro.nn.training.network import Network, NetworkDescription
+from fracrepro.nn.training.precision import full_precision
 from fracrepro.nn.training.settings import Runs, Settings
 from fracrepro.nn.training.start import stand_in, starting_modules
 
-__all__ = ["FIGURES", "Images", "Lane", "ensemble_of", "full_precision", "split"]
+__all__ = ["FIGURES", "Images", "Lane", "ensemble_of", "split"]
 
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 # Eight models of the MNIST network keep their activations in a core's cache; more only wait for memory.
 MODELS_PER_LANE = 8
-# On a GPU a lane shares the launches of a step, which many small models pay with ease, and holds all of its
-# activations at once: a step of a CIFAR-10 model takes about 40 MB, one of an MNIST model 1.5.
+# On a GPU all models of a lane share the launches of a step, and a lane holds what all of them need at once:
+# by their shapes about 7 MB for a fully connected model of the protocols, 130 for one with convolutions.
 MODELS_PER_GPU_LANE = {"convolutions": 64, "fully connected": 512}
 TEST_BATCH = 1000
 # What a scheme that needs data sees: as many images, of the first in the order of the seed's first epoch.
@@ -37,7 +36,7 @@ START_BATCH = 256
 def split(protocol: Runs, device: torch.device) -> list[tuple[int, ...]]:
     """Return the seeds of each lane, by the protocol and the device alone, never by the number of threads.
 
-    On a GPU a lane is as large as memory allows: the authors' experiments are one lane each.
+    On a GPU lanes are large: the authors' experiments are one each.
     On a CPU convolutions run fastest with one seed at a time, whose schemes convolve the same images at once.
     Fully connected nets run fastest with about eight models at a time; two seeds make at least two lanes.
     """
@@ -130,7 +129,8 @@ class Lane:
 
     def release(self) -> None:
         """Let go of parameters, buffers and recordings, which a lane that has ended needs no more."""
-        del self.ensemble, self.step
+        for name in ("ensemble", "step"):
+            self.__dict__.pop(name, None)
 
     def _starts(self) -> list[Tensor]:
         """Images for schemes that need data, one batch a seed, on the CPU, where runs start."""
@@ -175,32 +175,3 @@ class Lane:
             images = batches.normalize(self.images.test_images[window])
             totals += self.ensemble.evaluate(images, self.images.test_labels[window])
         return totals / n
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Products and convolutions in full float32 with one result per input, whatever a program chose for them.
-
-    On a GPU the default of convolutions is less, and a program may have chosen less for products.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    put_back = _full_products()
-    try:
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        put_back()
-
-
-def _full_products() -> Callable[[], None]:
-    """Choose full float32 for products of matrices, and return what puts back what was chosen before."""
-    try:
-        before = torch.get_float32_matmul_precision()
-    except RuntimeError:  # chosen by torch's newer names, which must not be mixed with this one
-        products = torch.backends.cuda.matmul
-        chosen, products.fp32_precision = products.fp32_precision, "ieee"
-        return partial(setattr, products, "fp32_precision", chosen)
-    torch.set_float32_matmul_precision("highest")
-    return partial(torch.set_float32_matmul_precision, before)

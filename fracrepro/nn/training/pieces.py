@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,12 +111,15 @@ class Piece:
         where = torch.device(choice("device", device, DEVICES))
         lane = Lane(self.protocol, self.seeds, Images(dataset, where), where)
         start = time.monotonic()
-        with temporary_folder("fracrepro-piece-") as folder:
+        with temporary_folder("fracrepro-piece-") as folder, ExitStack() as stack:
+            stack.callback(lane.release)  # a recording that waits for a collection would stay on its device
             saved = Checkpoints(folder, self.protocol, dataset.digest, where.type)
             path = saved.path(lane)
             if state is not None:
                 path.write_bytes(state.content)
                 saved.restore(lane)
+                if lane.epoch == self.protocol.epochs:
+                    return state
             while lane.epoch < self.protocol.epochs:
                 lane.advance(check)
                 if time.monotonic() - start >= seconds:

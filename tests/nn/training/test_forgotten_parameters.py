@@ -61,9 +61,10 @@ def test_a_lane_that_has_ended_lets_go(digits, tmp_path, monkeypatch, collected)
         gc.collect()
         alive.append(ensemble() is not None)
 
-    monkeypatch.setattr(Lane, "release", watched)
     if collected:
         advanced(tmp_path, digits, (2, 2))
+    monkeypatch.setattr(Lane, "release", watched)
+    if collected:
         collect(SMALL, digits, tmp_path, "cpu")
     else:
         train(SMALL, digits, threads=1)
@@ -101,6 +102,17 @@ def test_parameters_that_are_gone_are_not_made_up(digits, tmp_path):
     forget_parameters(tmp_path)
     with pytest.raises(CheckpointError, match="holds other parameters than its experiment has"):
         trained_parameters(tmp_path)
+
+
+def test_a_piece_that_has_ended_stays_as_it_is(digits, tmp_path):
+    path, _ = advanced(tmp_path, digits, (2, 2))
+    piece, _ = pieces(SMALL, "cpu")
+    for forgotten in (False, True):
+        if forgotten:
+            forget_parameters(tmp_path)
+        state = piece.read(tmp_path, digits, "cpu")
+        assert state.content == path.read_bytes()
+        assert piece.advance(digits, state) == state
 
 
 def test_a_file_without_parameters_that_has_not_ended_is_refused(digits, tmp_path):
