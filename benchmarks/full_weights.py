@@ -73,7 +73,6 @@ def main():
         found["device"] |= {"training": name}
         promised = [powers(settings["width"], depth, settings["networks"]) for depth in settings["depths"]]
         logs, seconds = drawn(settings, device)
-        rows = []
         for depth, values, bounds in zip(settings["depths"], logs.T, promised, strict=True):
             true, controls = laws(settings["width"], depth)
             test = kolmogorov_test(values, true.cdf, level=LEVEL)
@@ -85,10 +84,9 @@ def main():
                 for name, cdf in controls.items()
                 for control in [kolmogorov_test(values, cdf, level=LEVEL)]
             }
-            rows.append(row)
-            print(row, flush=True)
+            recording.note(found, options, "rows", row)
         found |= settings | {"order": ORDER, "wrong_order": WRONG_ORDER, "level": LEVEL}
-        found |= {"activation": ACTIVATION.name, "rows": rows, "seconds": seconds}
+        found |= {"activation": ACTIVATION.name, "seconds": seconds}
         found |= {"weights": settings["networks"] * settings["width"] ** 2 * max(settings["depths"])}
 
 

@@ -13,6 +13,7 @@ LEAVES = {"arguments", "errors", "files", "memory", "_version", "_moved"}
 # What each wing may import besides itself; `top` is fracrepro/__init__.py, which collects the public names.
 ALLOWED = {
     **dict.fromkeys(LEAVES, LEAVES),
+    "__main__": {"workflow"},
     "oracle": LEAVES,
     "theory": LEAVES,
     "stats": LEAVES,

@@ -18,6 +18,11 @@ from fracrepro.workflow.scaling_tables import markdown
 PAGE = "gpu.md"
 _JOINT = "\N{NO-BREAK SPACE}"
 _OURS = "ours, replayed"
+_LIMITS = {
+    "arithmetic": "the rate of products",
+    "memory": "the rate of a copy",
+    "launches": "the time of launches",
+}
 
 
 def limits(record: Mapping[str, Any]) -> str:
@@ -31,18 +36,28 @@ def limits(record: Mapping[str, Any]) -> str:
 
 
 def steps(record: Mapping[str, Any]) -> str:
-    """Return the steps: ours in milliseconds, the others as ratios, and the shares of the limits."""
+    """Return the steps, a column a lane: ours in milliseconds, others as ratios, and shares of the limits."""
     ways = list(dict.fromkeys(row["way"] for step in record["steps"] for row in step["rows"]))
-    others = [way for way in ways if way != _OURS]
-    head = ["experiment", "models", f"{_OURS}, ms", *others, "of arithmetic", "of memory", "of launches"]
-    rows = []
-    for step in record["steps"]:
-        found = {row["way"]: row for row in step["rows"]}
-        ratios = [number(found[way]["ratio"], ".2f") if way in found else number(None) for way in others]
-        shares = [number(step["shares"][name], ".0%") for name in ("arithmetic", "memory", "launches")]
-        took = number(1000 * found[_OURS]["seconds"], ".3g")
-        rows.append([data.label(step["experiment"]), number(step["models"], "d"), took, *ratios, *shares])
+    head = [
+        "a step",
+        *(f"{data.label(s['experiment'])}, {number(s['models'], 'd')}" for s in record["steps"]),
+    ]
+    found = [{row["way"]: row for row in step["rows"]} for step in record["steps"]]
+    rows = [
+        [f"**{_OURS}**, ms", *(number(1000 * each[_OURS]["seconds"], ".3g") for each in found)],
+        *([f"{way}, ratio", *(_ratio(each.get(way)) for each in found)] for way in ways if way != _OURS),
+        *(
+            [f"share of {words}", *(number(step["shares"][name], ".0%") for step in record["steps"])]
+            for name, words in _LIMITS.items()
+        ),
+    ]
     return markdown(head, rows)
+
+
+def _ratio(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return number(None)
+    return number(row["ratio"], ".2f") if "ratio" in row else "refused"
 
 
 def epochs(record: Mapping[str, Any]) -> str:

@@ -157,9 +157,10 @@ DIGITS = Protocol(
 #: showed: plans/cifar10_confirm.yml.
 CIFAR10_CONFIRM = CIFAR10.replace(name="cifar10_confirm", schemes=_THREE[:2], seeds=tuple(range(10, 40)))
 
-#: The authors' two experiments on a GPU, at so many new seeds that differences of a tenth of a point show:
-#: plans/mnist_cuda.yml and plans/cifar10_cuda.yml, whose looks mostly end them much earlier.
+#: The authors' experiment on MNIST on a GPU, at so many new seeds that a difference of a tenth of a point
+#: shows: plans/mnist_cuda.yml, whose looks may end it much earlier.
 MNIST_CUDA = MNIST.replace(name="mnist_cuda", seeds=tuple(range(20, 2820)), needs="cuda")
+#: The authors' experiment on CIFAR-10, likewise: plans/cifar10_cuda.yml.
 CIFAR10_CUDA = CIFAR10.replace(name="cifar10_cuda", seeds=tuple(range(40, 1640)), needs="cuda")
 
 #: The comparisons of schemes by name.

@@ -1,4 +1,4 @@
-"""Recorded steps without a device: a stand-in keeps the rules of CUDA graphs over tensors on the CPU.
+"""Recorded steps without a device: a stand-in keeps some rules of CUDA graphs over tensors on the CPU.
 
 In a capture operations are noted and change nothing; a replay repeats them on the same memory, whatever
 Python would have done meanwhile.  What a step reads from Python is therefore frozen, as on a GPU.
