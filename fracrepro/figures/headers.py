@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 
 from fracrepro.figures.numbers import is_words
 
-__all__ = ["Table", "headed", "sided"]
+__all__ = ["Table", "headed", "powered", "sided"]
 
 _HEAD = re.compile(r"<thead>.*?</thead>", re.DOTALL)
 _ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
@@ -29,8 +29,7 @@ class Table(Styler):
         html = super().to_html(*arguments, **options)
         if not isinstance(html, str):
             return html
-        # The raised digits are small in every font, and a table's letters are small already.
-        return _POWER.sub(r'<span class="power">\g<0></span>', sided(headed(html)))
+        return powered(sided(headed(html)))
 
 
 def headed(html: str) -> str:
@@ -61,6 +60,15 @@ def _scoped(match: re.Match[str]) -> str:
     scope = "row" if kind == "row_heading" else "col"
     group = "group" if "span=" in tag else ""
     return f'<th scope="{scope}{group}" {tag}>'
+
+
+def powered(html: str) -> str:
+    """Return text in which raised digits are larger: they are small in every font, and a table's letters too.
+
+    >>> powered("10⁻¹⁵")
+    '10<span class="power">⁻¹⁵</span>'
+    """
+    return _POWER.sub(r'<span class="power">\g<0></span>', html)
 
 
 def sided(html: str) -> str:

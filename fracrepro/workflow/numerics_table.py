@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from fracrepro import files
 from fracrepro.figures import numbers
+from fracrepro.figures.headers import powered
 from fracrepro.workflow.accuracy import many_layers, one_layer, several_inputs, shapes
 from fracrepro.workflow.accuracy.rows import Row
 from fracrepro.workflow.project import Project
@@ -26,7 +27,7 @@ def as_table(rows: Iterable[Row]) -> str:
         if not error <= row.budget:
             problems.append(f"{row.quantity}: {error:.1e} where {row.budget:.0e} is promised")
         link = f"{{ref}}`{row.quantity} <numerics-{row.target}>`"
-        differ = f"{numbers.error(error)} | {numbers.number(row.budget, '.0e')}"
+        differ = powered(f"{numbers.error(error)} | {numbers.number(row.budget, '.0e')}")
         lines.append(f"| {link} | {row.route} | {row.measure} | {differ} |")
     if problems:
         raise RuntimeError("the laws miss their promised accuracy:\n" + "\n".join(problems))

@@ -13,26 +13,27 @@ from fracrepro.figures.style import activation_label
 __all__ = ["add", "described"]
 
 _LAST = "Time to read:"  # in the paragraph that the line ends
-_SYMBOLS = ("p", "s")
-_SIZES = ("width", "depth", "blocks", "threshold")
+_SYMBOLS = {"p": "p", "s": "s", "alpha": r"\alpha"}
+_SIZES = {"width": "width {}", "depth": "depth {}", "blocks": "{} blocks", "threshold": "threshold {}"}
 
 
 def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what to say of the parameters of a page, each with the kind of its text: ``words`` or ``math``.
 
-    Nothing is said of a page with fewer than three of these parameters: its networks have sizes of their own.
+    Nothing is said of a page without an order and a size: its networks have orders and sizes of their own.
 
     >>> described({"activation": "relu", "width": 64, "depth": 20, "s": 1.0, "networks": 300})
     [('words', 'ReLU'), ('words', 'width 64'), ('words', 'depth 20'), ('math', 's = 1')]
-    >>> described({"width": 8, "depth": 20, "seed": 1})
-    []
+    >>> described({"width": 8, "depth": 20, "seed": 1}), described({"s": 1.0})
+    ([], [])
     """
     found = []
     if "activation" in values:
         found.append(("words", activation_label(values["activation"])))
-    found += [("words", f"{name} {number(values[name], '.4g')}") for name in _SIZES if name in values]
-    found += [("math", f"{name} = {values[name]:.4g}") for name in _SYMBOLS if name in values]
-    return found if len(found) > 2 else []
+    sizes = [text.format(number(values[name], ".4g")) for name, text in _SIZES.items() if name in values]
+    found += [("words", text) for text in sizes]
+    found += [("math", f"{sign} = {values[name]:.4g}") for name, sign in _SYMBOLS.items() if name in values]
+    return found if sizes and "s" in values else []
 
 
 def add(doctree: nodes.document, values: Mapping[str, Any], box: nodes.Element) -> None:
