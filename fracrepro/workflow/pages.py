@@ -45,7 +45,7 @@ _FOLDER = "book/executed/"
 _TAGS = {"show-code", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 _BOUND = re.compile(r"\b(at most|up to|within|below|less than|agree to|vanish(?:es)? to) *$")
 _P_VALUE = re.compile(r"(^|_)p(_value)?$")
-_RERUN = "Run it again from the project's folder; the results go to the folder mine, and -p sets a parameter."
+_RERUN = "Run it again from the project’s folder, into a folder “mine”, with a parameter after each “-p”."
 _LEAST = 1e-16  # half a unit in the last place of 1: a bound of every error that came out as 0
 
 
