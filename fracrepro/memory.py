@@ -1,12 +1,15 @@
-"""Memory that a step of a computation frees stays with the process, for the next step."""
+"""What becomes of memory that is freed, and when: by the C library, and by Python's collector."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "no_collection"]
 
 # Numbers of glibc's malloc.h, and its largest accepted value for the second.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -35,3 +38,21 @@ def keep_freed_memory() -> bool:
     wanted = [(_TRIM_THRESHOLD, _LARGEST_TRIM), (_MMAP_THRESHOLD, _LARGEST_MMAP), (_ARENA_MAX, 1)]
     obeyed = [mallopt(name, value) == 1 for name, value in wanted]  # all are tried
     return all(obeyed)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect garbage now and not in between, for what must not be interrupted by the end of some object.
+
+    >>> with no_collection():
+    ...     gc.isenabled()
+    False
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

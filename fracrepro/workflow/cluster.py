@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from fracrepro.errors import ArgumentError, FracreproError
+from fracrepro.memory import no_collection
 from fracrepro.workflow import provenance, worker
 from fracrepro.workflow.pool import TICK, LostWorkerError
 from fracrepro.workflow.worker import Job, OtherCodeError, Reply
@@ -63,11 +64,16 @@ def connect(address: str) -> Iterator[Client]:
 
 
 def _client(kind: type[Client], address: str, attempts: int = 3) -> Client:
-    """Connect; on a busy machine Dask's handshake fails an assertion now and then, and a second try holds."""
+    """Connect; on a busy machine Dask's handshake fails an assertion now and then, and a second try holds.
+
+    A client that failed is garbage, and closes itself when it is collected.
+    Dask needs a lock for that, which a client that starts holds: a collection in the middle waits for ever.
+    """
     while True:
         attempts -= 1
         try:
-            return kind(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            with no_collection():
+                return kind(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
         except AssertionError:
             if not attempts:
                 raise

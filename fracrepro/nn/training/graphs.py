@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from fracrepro.memory import no_collection
 
 __all__ = ["Replayed"]
 
@@ -58,7 +58,8 @@ class Replayed:
         """Record the step for such inputs; recording runs nothing."""
         held = [tensor.clone() for tensor in inputs]
         graph = torch.cuda.CUDAGraph()
-        with _no_collection(), torch.cuda.graph(graph, pool=self.pool):
+        # An old recording among garbage would be freed in the middle, which ends a capture.
+        with no_collection(), torch.cuda.graph(graph, pool=self.pool):
             result = self.step(held[0], held[1] if len(held) > 1 else None, learning_rate)
         self.pool = self.pool or graph.pool()
         return graph, held, result
@@ -71,16 +72,3 @@ class Replayed:
             result = self.step(indices, draws, learning_rate)
         torch.cuda.current_stream().wait_stream(self.side)
         return result
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage: an old recording among it would be freed, which ends a capture."""
-    gc.collect()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
