@@ -34,7 +34,7 @@ INTERNAL = {
     "fracrepro.nn.training.convolutions": "how many runs train at once",
     "fracrepro.nn.training.graphs": "how many runs train at once",
     "fracrepro.nn.training.precision": "how many runs train at once",
-    "fracrepro.memory": "a setting of the C library that no result depends on",
+    "fracrepro.memory": "what becomes of freed memory, which no result depends on",
     "fracrepro.nn.training.pieces": "how a training is spread over workers",
     "fracrepro.nn.training.lanes": "how many runs train at once",
     "fracrepro.nn.training.streams": "how a seed makes streams",
