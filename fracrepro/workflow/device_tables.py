@@ -95,10 +95,7 @@ def provenance_line(record: Mapping[str, Any]) -> str:
     """Say when, where and with what a benchmark ran, and whether it was a trial only."""
     line = f"Measured on {record['device']['training']} on {record['started'][:10]} with torch "
     line += f"{record['versions']['torch']}, at commit `{record['commit'][:10]}`.\n"
-    if record["trial"]:
-        line += "**This was a trial** with small sizes: it shows the form of the tables, "
-        line += "and its numbers mean nothing.\n"
-    return line
+    return line + scaling.trial_line(record)
 
 
 def write(project: Project) -> None:

@@ -115,11 +115,15 @@ def provenance_line(record: Mapping[str, Any]) -> str:
     machine, versions = record["device"], record["versions"]
     software = ", ".join(f"{name} {versions[name]}" for name in ("python", "numpy", "torch"))
     line = f"Measured on {machine['cores']} {machine['machine']} cores on {record['started'][:10]}, "
-    line += f"with {software}, at commit `{record['commit'][:10]}`.\n"
-    if record["trial"]:
-        line += "**This was a trial** with small sizes on a busy machine: it shows the form of the tables, "
-        line += "and its numbers mean nothing.\n"
-    return line
+    return line + f"with {software}, at commit `{record['commit'][:10]}`.\n" + trial_line(record)
+
+
+def trial_line(record: Mapping[str, Any]) -> str:
+    """Say of a record of a trial that it is one; nothing of others."""
+    if not record["trial"]:
+        return ""
+    line = "**This was a trial** with small sizes: it shows the form of the tables, "
+    return line + "and its numbers mean nothing.\n"
 
 
 def efficiencies(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
